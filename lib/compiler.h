@@ -1,0 +1,29 @@
+/* Attributes and small macros that the whole tree uses. */
+#pragma once
+
+#include <stddef.h>
+
+#define must_check __attribute__((warn_unused_result))
+#define printf_like(fmt, first) __attribute__((format(printf, fmt, first)))
+#define cleanup(fn) __attribute__((cleanup(fn)))
+#define unused_arg __attribute__((unused))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+/* clang's -Wthread-safety; empty elsewhere. */
+#if defined(__clang__)
+#define CAPABILITY(x) __attribute__((capability(x)))
+#define ACQUIRES(...) __attribute__((acquire_capability(__VA_ARGS__)))
+#define RELEASES(...) __attribute__((release_capability(__VA_ARGS__)))
+#define REQUIRES(...) __attribute__((requires_capability(__VA_ARGS__)))
+#define NO_THREAD_SAFETY __attribute__((no_thread_safety_analysis))
+#else
+#define CAPABILITY(x)
+#define ACQUIRES(...)
+#define RELEASES(...)
+#define REQUIRES(...)
+#define NO_THREAD_SAFETY
+#endif

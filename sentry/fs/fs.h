@@ -1,0 +1,27 @@
+/* What each file system offers to boot (sentry/boot/mounts.c): a new root inode's dentry to mount. */
+#pragma once
+
+#include "lib/compiler.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct dentry;
+struct file;
+struct boot_config;
+
+/* All return 0 with a root dentry (one reference) or -errno. */
+int tmpfs_mount(uint64_t size_limit, mode_t mode, struct dentry **out) must_check;
+int proc_mount(const struct boot_config *cfg, struct dentry **out) must_check;
+int sys_mount(const struct boot_config *cfg, struct dentry **out) must_check;
+int dev_mount(struct dentry **out) must_check;
+/* conn_fd is taken over. exclusive: see docs/files.md. */
+int gofer_mount(int conn_fd, bool exclusive, bool readonly, struct dentry **out) must_check;
+/* Upper: a fresh tmpfs. lower's reference is taken over. */
+int overlay_mount(struct dentry *lower, struct dentry **out) must_check;
+
+/* An unlinked tmpfs file (memfd_create, shared anonymous memory), open read-write. */
+int tmpfs_new_anon_file(const char *name, uint64_t size, unsigned flags, struct file **out) must_check;
+/* A guest file on a host descriptor: stdin, stdout, stderr (pipes, terminals, regular files). fd is taken over. */
+int hostfd_new_file(int host_fd, unsigned flags, struct file **out) must_check;

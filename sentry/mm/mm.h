@@ -1,0 +1,75 @@
+/*
+ * Guest memory.
+ *
+ * The host kernel is the memory manager: pages, faults and copy on write are its business. What the sentry keeps is a
+ * tree of the mappings it must know: those of files and shared memory (for futex keys, /proc/PID/maps, and to hold the
+ * inode), each struct vma covering [start, end). Private anonymous memory need not be in the tree, since the host may
+ * choose its address without our seeing it; a later file mapping over it, or munmap, is always seen.
+ */
+#pragma once
+
+#include "include/platform.h"
+#include "lib/lock.h"
+#include "lib/refcount.h"
+
+#include <bsd/sys/tree.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct file;
+struct inode;
+struct task;
+
+#define PAGE_SIZE 4096UL
+#define PAGE_MASK (~(PAGE_SIZE - 1))
+
+struct vma {
+    RB_ENTRY(vma) node;
+    uint64_t start, end;
+    uint64_t offset;   /* of start within the file */
+    int prot, flags;   /* PROT_*, MAP_SHARED or MAP_PRIVATE */
+    struct file *file; /* counted; never NULL: shared anonymous memory is an unlinked tmpfs file */
+};
+
+RB_HEAD(vma_tree, vma);
+
+struct mm {
+    refcount_t refs;      /* tasks that use it, plus borrowers */
+    struct lock lock;     /* RANK_MM: the tree and the fields below */
+    struct vma_tree vmas;
+    uint64_t brk_start;
+    uint64_t code_start, code_end, data_start, data_end;
+    uint64_t stack_start, stack_end;        /* the main stack's mapping */
+    uint64_t stack_top;                     /* initial stack pointer, for /proc/PID/stat */
+    uint64_t arg_start, arg_end, env_start, env_end;
+    uint64_t hidden_start, hidden_end;      /* the ASLR gap below the mmap top: ours, not shown */
+    uint64_t auxv[48];                      /* as given to the program, pairs up to AT_NULL */
+    struct file *exe;                       /* counted: the program file, /proc/PID/exe */
+};
+
+struct mm *mm_new(void) must_check;
+/* For fork: a copy of the bookkeeping (the host copies the memory). */
+struct mm *mm_fork(struct mm *mm) must_check;
+void mm_get(struct mm *mm);
+void mm_put(struct mm *mm);
+
+/*
+ * Copies to and from the memory of the calling task t. All or nothing: 0 or -EFAULT (copy_out may have written a part).
+ * user_string: at most cap bytes including the NUL; returns the length without NUL, -EFAULT, or -ENAMETOOLONG.
+ */
+int user_read(struct task *t, void *dst, uint64_t src, size_t len) must_check;
+int user_write(struct task *t, uint64_t dst, const void *src, size_t len) must_check;
+ssize_t user_string(struct task *t, char *dst, uint64_t src, size_t cap) must_check;
+
+/* Other tasks' memory (process_vm_readv, /proc/PID/mem, /proc/PID/cmdline): bytes copied or -errno. */
+ssize_t task_mem_read(struct task *t, void *dst, uint64_t src, size_t len) must_check;
+ssize_t task_mem_write(struct task *t, uint64_t dst, const void *src, size_t len) must_check;
+
+/*
+ * What identifies the word at addr for a shared futex: if addr is in a shared file mapping, the inode and the offset,
+ * with a reference on the inode in *out_inode; else *out_inode is NULL and the key is (mm, addr).
+ */
+void mm_futex_key(struct mm *mm, uint64_t addr, struct inode **out_inode, uint64_t *out_offset);
+
+/* Text of /proc/PID/maps for t, freshly allocated (caller frees), host layout with guest names. -errno on failure. */
+int mm_format_maps(struct task *t, char **out_text, size_t *out_len) must_check;
