@@ -21,6 +21,7 @@
 #include "include/arch/regs.h"
 #include "lib/compiler.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

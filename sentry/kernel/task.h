@@ -18,6 +18,7 @@
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/wait.h"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 

@@ -31,7 +31,6 @@ struct syscall_desc {
     const char *name;
     syscall_fn fn;               /* NULL: -ENOSYS, counted */
     enum syscall_status status;  /* for docs/compatibility.md */
-    const char *args;            /* a letter an argument for --strace: d int, u unsigned, x hex, p pointer, s path, f fd, o octal, … */
     const char *note;            /* for docs/compatibility.md: what is missing, or why there is none */
 };
 
