@@ -1,5 +1,4 @@
 /* See log.h. Each message is formatted into one buffer and leaves with one write(2), so lines never mix. */
-#define _GNU_SOURCE
 #include "lib/log.h"
 
 #include <errno.h>
