@@ -14,7 +14,7 @@ struct boot_config;
 /* All return 0 with a root dentry (one reference) or -errno. */
 int tmpfs_mount(uint64_t size_limit, mode_t mode, struct dentry **out) must_check;
 int proc_mount(const struct boot_config *cfg, struct dentry **out) must_check;
-int sys_mount(const struct boot_config *cfg, struct dentry **out) must_check;
+int sysfs_mount(const struct boot_config *cfg, struct dentry **out) must_check;
 int dev_mount(struct dentry **out) must_check;
 /* conn_fd is taken over. exclusive: see docs/files.md. */
 int gofer_mount(int conn_fd, bool exclusive, bool readonly, struct dentry **out) must_check;
