@@ -1,6 +1,7 @@
 /*
  * What the runtime hands to the gofer and the sentry when it starts them: a plain description, made by trusted code
- * before any guest byte is looked at. The same process image serves all (fork without exec), so it is passed by pointer.
+ * before any guest byte is looked at. The same process image serves all (fork without exec), so it is passed by
+ * pointer.
  */
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <sys/types.h>
 
 enum mount_kind {
-    MOUNT_GOFER,  /* a tree of host files, served on conn_fd */
+    MOUNT_GOFER, /* a tree of host files, served on conn_fd */
     MOUNT_TMPFS,
     MOUNT_PROC,
     MOUNT_SYS,
@@ -20,23 +21,23 @@ enum mount_kind {
 /* One mount of the guest, in the order in which they are made; the first is "/". */
 struct boot_mount {
     enum mount_kind kind;
-    const char *target;   /* absolute guest path; missing directories on the way are made in the overlay or tmpfs */
-    const char *source;   /* as shown in /proc/mounts */
+    const char *target; /* absolute guest path; missing directories on the way are made in the overlay or tmpfs */
+    const char *source; /* as shown in /proc/mounts */
     bool readonly, nosuid, nodev, noexec;
-    bool overlay;         /* MOUNT_GOFER: writes go to an upper layer in memory */
-    bool exclusive;       /* MOUNT_GOFER: nobody else changes the tree: cache freely */
-    int conn_fd;          /* MOUNT_GOFER: 9P socket; else -1 */
-    uint64_t size_limit;  /* MOUNT_TMPFS: bytes, 0 for the default (half of memory) */
-    mode_t mode;          /* MOUNT_TMPFS: of the root directory */
+    bool overlay;        /* MOUNT_GOFER: writes go to an upper layer in memory */
+    bool exclusive;      /* MOUNT_GOFER: nobody else changes the tree: cache freely */
+    int conn_fd;         /* MOUNT_GOFER: 9P socket; else -1 */
+    uint64_t size_limit; /* MOUNT_TMPFS: bytes, 0 for the default (half of memory) */
+    mode_t mode;         /* MOUNT_TMPFS: of the root directory */
 };
 
 struct boot_config {
-    const char *platform;      /* "seccomp" or "ptrace" */
+    const char *platform; /* "seccomp" or "ptrace" */
     struct boot_mount *mounts;
     size_t mount_count;
 
-    char **argv, **envp;       /* NULL-terminated */
-    const char *path;          /* program: searched in envp's PATH if it has no slash */
+    char **argv, **envp; /* NULL-terminated */
+    const char *path;    /* program: searched in envp's PATH if it has no slash */
     const char *cwd;
     const char *hostname;
     uid_t uid;
@@ -45,19 +46,19 @@ struct boot_config {
     size_t ngroups;
     mode_t umask;
 
-    int stdio[3];              /* host descriptors for guest 0, 1, 2; -1: closed */
-    bool terminal;             /* stdio[0] is a terminal and becomes the guest's controlling one */
-    int control_fd;            /* socket to the runtime: include/control.h */
+    int stdio[3];   /* host descriptors for guest 0, 1, 2; -1: closed */
+    bool terminal;  /* stdio[0] is a terminal and becomes the guest's controlling one */
+    int control_fd; /* socket to the runtime: include/control.h */
     int log_fd;
     bool debug;
     bool strace;
-    int strace_fd;             /* where --strace writes */
+    int strace_fd; /* where --strace writes */
 
-    uint64_t memory_limit;     /* bytes as shown in /proc/meminfo; 0: the host's */
-    unsigned pids_limit;       /* guest tasks; 0: default */
-    unsigned cpus;             /* as shown to the guest; 0: the host's */
+    uint64_t memory_limit;       /* bytes as shown in /proc/meminfo; 0: the host's */
+    unsigned pids_limit;         /* guest tasks; 0: default */
+    unsigned cpus;               /* as shown to the guest; 0: the host's */
     uint64_t host_rlimits_valid; /* unused bits zero */
-    bool want_report;          /* count system calls for --report */
+    bool want_report;            /* count system calls for --report */
 };
 
 /*
@@ -68,8 +69,8 @@ _Noreturn void sentry_main(const struct boot_config *cfg);
 
 /* One tree that the gofer serves. */
 struct gofer_tree {
-    int root_fd;    /* O_PATH descriptor of its root */
-    int conn_fd;    /* 9P socket */
+    int root_fd; /* O_PATH descriptor of its root */
+    int conn_fd; /* 9P socket */
     bool readonly;
     bool allow_dev; /* device nodes may be opened */
 };

@@ -1,8 +1,8 @@
 /*
  * The control socket between runtime and sentry: SOCK_SEQPACKET, one JSON object a message, at most CONTROL_MAX bytes.
  *
- * runtime → sentry   {"op":"signal","signal":N}             to init's process group leader, or the terminal's foreground
- *                                                           group with "foreground":true
+ * runtime → sentry   {"op":"signal","signal":N}             to init's process group leader, or the terminal's
+ * foreground group with "foreground":true
  *                    {"op":"winch"}                         terminal size changed
  *                    {"op":"report"}                        statistics so far
  * sentry → runtime   {"event":"started"}                    the program is about to run

@@ -51,8 +51,8 @@ struct plat_event {
 enum plat_verdict {
     PLAT_RETURN,   /* system call: give `value` to the guest as its result and go on */
     PLAT_CONTINUE, /* system call: let the host kernel perform this very call (register arguments only), then go on */
-    PLAT_RESUME,   /* go on with the registers as they are (after plat_set_regs, or a kick or fault with nothing to do) */
-    PLAT_GONE,     /* the thread is not to run again: it was plat_exit_thread()ed, killed or replaced by exec */
+    PLAT_RESUME, /* go on with the registers as they are (after plat_set_regs, or a kick or fault with nothing to do) */
+    PLAT_GONE,   /* the thread is not to run again: it was plat_exit_thread()ed, killed or replaced by exec */
 };
 
 struct plat_resume {
@@ -73,7 +73,7 @@ struct platform_client {
 };
 
 struct platform_config {
-    const char *name;  /* "seccomp" or "ptrace" */
+    const char *name;   /* "seccomp" or "ptrace" */
     unsigned pool_size; /* stub processes to keep ready for exec; 0: a sensible default */
 };
 
@@ -114,9 +114,9 @@ enum plat_clone_kind {
 
 /*
  * Makes a new guest thread out of the stopped thread t, which must be stopped in a system call. The child starts with
- * child_regs and t's FP state; if tls is not NULL its TLS register is set to *tls (else it inherits t's). Its first event is PLAT_EV_START (from a
- * worker, with `cookie`), after which it runs; process_cookie is used for the two process kinds.
- * Returns -errno with nothing made (-EAGAIN, -ENOMEM as the host said).
+ * child_regs and t's FP state; if tls is not NULL its TLS register is set to *tls (else it inherits t's). Its first
+ * event is PLAT_EV_START (from a worker, with `cookie`), after which it runs; process_cookie is used for the two
+ * process kinds. Returns -errno with nothing made (-EAGAIN, -ENOMEM as the host said).
  */
 int plat_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs, const uint64_t *tls,
                void *cookie, void *process_cookie, struct plat_thread **out) must_check;
@@ -171,7 +171,8 @@ int plat_set_fpstate(struct plat_thread *t, const void *buf, size_t len) must_ch
 int64_t plat_host_call(struct plat_thread *t, long nr, const uint64_t args[6]) must_check;
 
 /* mmap(2) of the caller's host descriptor fd (or -1 with MAP_ANONYMOUS) in the guest. Returns the address or -errno. */
-int64_t plat_mmap(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, int flags, int fd, uint64_t off) must_check;
+int64_t plat_mmap(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, int flags, int fd,
+                  uint64_t off) must_check;
 
 /* One mapping of a batch; see plat_mmap_batch(). */
 struct plat_mapping {
@@ -185,7 +186,8 @@ int plat_mmap_batch(struct plat_thread *t, const struct plat_mapping *maps, size
 /*
  * Atomically: if the 32-bit word at addr equals old, store new. *out_seen gets what was there. -EFAULT if not mapped.
  */
-int plat_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen) must_check;
+int plat_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value,
+                   uint32_t *out_seen) must_check;
 
 /*
  * Copies between sentry memory and the guest memory of t. Any thread may call them while t is stopped or blocked in
@@ -197,7 +199,8 @@ ssize_t plat_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size
 
 /* Scatter forms: one host call for many guest ranges. n ≤ IOV_MAX. The guest iov_base is a guest address. */
 ssize_t plat_copy_in_v(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n) must_check;
-ssize_t plat_copy_out_v(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n) must_check;
+ssize_t plat_copy_out_v(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest,
+                        size_t n) must_check;
 
 /* The range [*start, *end) of guest addresses that belongs to the stub: refused to the guest, hidden in /proc maps. */
 void plat_stub_range(const struct plat_thread *t, uint64_t *start, uint64_t *end);

@@ -11,7 +11,8 @@
 
 extern bool log_debug_on;
 
-/* Sends messages to fd (-1: nowhere); who is put before each debug line ("sentry", "gofer"); debug enables log_debug. */
+/* Sends messages to fd (-1: nowhere); who is put before each debug line ("sentry", "gofer"); debug enables log_debug.
+ */
 void log_init(int fd, const char *who, bool debug);
 
 /* "sbox: message": something the user has to know. */

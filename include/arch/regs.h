@@ -18,9 +18,18 @@ struct regs {
 
 #define SYSCALL_INSN_LEN 2
 
-static inline uint64_t *regs_ip(struct regs *r) { return &r->rip; }
-static inline uint64_t *regs_sp(struct regs *r) { return &r->rsp; }
-static inline uint64_t *regs_result(struct regs *r) { return &r->rax; }
+static inline uint64_t *regs_ip(struct regs *r)
+{
+    return &r->rip;
+}
+static inline uint64_t *regs_sp(struct regs *r)
+{
+    return &r->rsp;
+}
+static inline uint64_t *regs_result(struct regs *r)
+{
+    return &r->rax;
+}
 
 /* Makes the thread execute its system call instruction again, with number nr. */
 static inline void regs_restart_syscall(struct regs *r, uint64_t nr)
@@ -40,9 +49,18 @@ struct regs {
 
 #define SYSCALL_INSN_LEN 4
 
-static inline uint64_t *regs_ip(struct regs *r) { return &r->pc; }
-static inline uint64_t *regs_sp(struct regs *r) { return &r->sp; }
-static inline uint64_t *regs_result(struct regs *r) { return &r->x[0]; }
+static inline uint64_t *regs_ip(struct regs *r)
+{
+    return &r->pc;
+}
+static inline uint64_t *regs_sp(struct regs *r)
+{
+    return &r->sp;
+}
+static inline uint64_t *regs_result(struct regs *r)
+{
+    return &r->x[0];
+}
 
 static inline void regs_restart_syscall(struct regs *r, uint64_t nr)
 {

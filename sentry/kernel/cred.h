@@ -1,4 +1,5 @@
-/* Credentials: immutable once made; a change makes a new object and swaps the task's pointer. credentials(7), capabilities(7). */
+/* Credentials: immutable once made; a change makes a new object and swaps the task's pointer. credentials(7),
+ * capabilities(7). */
 #pragma once
 
 #include "lib/compiler.h"

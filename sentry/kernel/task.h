@@ -35,11 +35,11 @@ struct tty;
 #define PID_LIMIT 4194304 /* guest pids are below this, as pid_max on 64-bit Linux */
 
 enum task_state { /* the letter in /proc/PID/stat */
-    TASK_RUNNING = 'R',
-    TASK_SLEEPING = 'S',
-    TASK_STOPPED = 'T',
-    TASK_ZOMBIE = 'Z',
-    TASK_DEAD = 'X',
+                  TASK_RUNNING = 'R',
+                  TASK_SLEEPING = 'S',
+                  TASK_STOPPED = 'T',
+                  TASK_ZOMBIE = 'Z',
+                  TASK_DEAD = 'X',
 };
 
 /* What restart_syscall(2) does after a stop interrupted a call with a relative timeout. */
@@ -50,48 +50,48 @@ struct restart_block {
 };
 
 struct task {
-    refcount_t refs;            /* (a) */
-    pid_t tid;                  /* (c) guest thread id */
-    struct thread_group *tg;    /* (c) counted reference */
-    struct list tg_node;        /* (T) on tg->tasks */
-    struct plat_thread *pt;     /* (o) write; read by others under (s). One counted reference; replaced by exec */
-    _Atomic int state;          /* (a) enum task_state */
+    refcount_t refs;         /* (a) */
+    pid_t tid;               /* (c) guest thread id */
+    struct thread_group *tg; /* (c) counted reference */
+    struct list tg_node;     /* (T) on tg->tasks */
+    struct plat_thread *pt;  /* (o) write; read by others under (s). One counted reference; replaced by exec */
+    _Atomic int state;       /* (a) enum task_state */
 
     /* Shared parts, each with its own count and locks; the pointers change only in the task's own worker. Others read
      * them under tasks_lock (files, fs and mm are cleared under it at exit) and take a reference. */
     struct mm *mm;
     struct files *files;
     struct fs_context *fs;
-    const struct cred *cred;    /* immutable object; replaced whole under (T) */
+    const struct cred *cred; /* immutable object; replaced whole under (T) */
 
-    char comm[TASK_COMM_LEN];   /* (T) */
-    uint64_t clear_child_tid;   /* (o) guest address, 0: none */
-    uint64_t robust_list;       /* (o) guest address of struct robust_list_head */
-    size_t robust_list_len;     /* (o) */
+    char comm[TASK_COMM_LEN];     /* (T) */
+    uint64_t clear_child_tid;     /* (o) guest address, 0: none */
+    uint64_t robust_list;         /* (o) guest address of struct robust_list_head */
+    size_t robust_list_len;       /* (o) */
     struct restart_block restart; /* (o) */
 
     /* Signals. */
-    struct sigpending pending;  /* (s) directed at this thread */
-    sigset64_t blocked;         /* (s) written by the own worker; so it may read without the lock */
-    sigset64_t saved_mask;      /* (o) mask to restore after the handler: sigsuspend, ppoll … */
-    bool restore_mask;          /* (o) */
-    stack_t altstack;           /* (o) guest's sigaltstack; ss_flags as stored by sigaltstack(2) */
-    _Atomic bool signal_wake;   /* (a) a deliverable signal, stop or kill is waiting: sleeps end with -ERESTARTSYS */
-    bool group_stop_pending;    /* (s) must take part in the group stop */
-    bool killed;                /* (s) SIGKILL or exit_group by another: on its way out */
-    int pdeath_signal;          /* (o) prctl(PR_SET_PDEATHSIG) */
+    struct sigpending pending; /* (s) directed at this thread */
+    sigset64_t blocked;        /* (s) written by the own worker; so it may read without the lock */
+    sigset64_t saved_mask;     /* (o) mask to restore after the handler: sigsuspend, ppoll … */
+    bool restore_mask;         /* (o) */
+    stack_t altstack;          /* (o) guest's sigaltstack; ss_flags as stored by sigaltstack(2) */
+    _Atomic bool signal_wake;  /* (a) a deliverable signal, stop or kill is waiting: sleeps end with -ERESTARTSYS */
+    bool group_stop_pending;   /* (s) must take part in the group stop */
+    bool killed;               /* (s) SIGKILL or exit_group by another: on its way out */
+    int pdeath_signal;         /* (o) prctl(PR_SET_PDEATHSIG) */
 
     /* Sleeping (wait.c). */
     _Atomic uint32_t wake_word; /* (a) futex word the worker sleeps on */
 
-    bool vfork_child;           /* (T) its parent waits in vfork_done */
+    bool vfork_child;              /* (T) its parent waits in vfork_done */
     struct vfork_done *vfork_done; /* (T) */
 
-    int exit_code;              /* (T) wait status of this thread, once exiting */
-    bool no_new_privs;          /* (o) */
-    int8_t nice;                /* (a) */
-    uint64_t start_time;        /* (c) CLOCK_BOOTTIME ns */
-    cpu_set_t affinity;         /* (T) */
+    int exit_code;                  /* (T) wait status of this thread, once exiting */
+    bool no_new_privs;              /* (o) */
+    int8_t nice;                    /* (a) */
+    uint64_t start_time;            /* (c) CLOCK_BOOTTIME ns */
+    cpu_set_t affinity;             /* (T) */
     _Atomic uint64_t nvcsw, nivcsw; /* (a) voluntary and involuntary switches, for getrusage */
 };
 
@@ -103,61 +103,61 @@ struct usage {
 };
 
 struct thread_group {
-    refcount_t refs;            /* (a) */
-    pid_t tgid;                 /* (c) */
-    struct list tasks;          /* (T) live tasks by tg_node; the leader stays until the group is reaped */
-    struct task *leader;        /* (T) counted reference */
-    int live;                   /* (T) tasks that have not exited */
+    refcount_t refs;     /* (a) */
+    pid_t tgid;          /* (c) */
+    struct list tasks;   /* (T) live tasks by tg_node; the leader stays until the group is reaped */
+    struct task *leader; /* (T) counted reference */
+    int live;            /* (T) tasks that have not exited */
 
     struct thread_group *parent; /* (T) NULL for init; not counted: a parent hands its children on when it exits */
-    struct list children;       /* (T) by sibling */
-    struct list sibling;        /* (T) */
-    struct pgrp *pgrp;          /* (T) counted */
-    struct list pgrp_node;      /* (T) on pgrp->members */
-    struct waitq child_wait;    /* woken when a child changes state; wait4() sleeps on it */
+    struct list children;        /* (T) by sibling */
+    struct list sibling;         /* (T) */
+    struct pgrp *pgrp;           /* (T) counted */
+    struct list pgrp_node;       /* (T) on pgrp->members */
+    struct waitq child_wait;     /* woken when a child changes state; wait4() sleeps on it */
 
-    int exit_signal;            /* (T) sent to the parent when the group has ended; 0: none */
-    bool group_exiting;         /* (s) exit_group() or a fatal signal: every task leaves */
-    int group_exit_code;        /* (s) wait status */
-    bool zombie;                /* (T) ended, not yet reaped */
-    bool reaped;                /* (T) */
-    bool execed;                /* (T) has called execve since fork: setpgid() is then EACCES */
-    bool child_subreaper;       /* (T) */
-    bool process_dead;          /* (T) process_died() was called: usage is final */
-    struct task *exec_task;     /* (T) the task in execve() that waits for its siblings to go; NULL: none */
-    int dumpable;               /* (a) */
+    int exit_signal;        /* (T) sent to the parent when the group has ended; 0: none */
+    bool group_exiting;     /* (s) exit_group() or a fatal signal: every task leaves */
+    int group_exit_code;    /* (s) wait status */
+    bool zombie;            /* (T) ended, not yet reaped */
+    bool reaped;            /* (T) */
+    bool execed;            /* (T) has called execve since fork: setpgid() is then EACCES */
+    bool child_subreaper;   /* (T) */
+    bool process_dead;      /* (T) process_died() was called: usage is final */
+    struct task *exec_task; /* (T) the task in execve() that waits for its siblings to go; NULL: none */
+    int dumpable;           /* (a) */
 
-    struct lock siglock;        /* RANK_SIGHAND */
-    struct sighand *sighand;    /* (s) handlers; counted, shared under CLONE_SIGHAND */
-    struct sigpending pending;  /* (s) process-directed */
-    struct waitq signal_wait;   /* signalfd, sigtimedwait look here */
-    bool stopped;               /* (s) group stop complete */
-    int stop_count;             /* (s) tasks still to stop */
-    int stop_signal;            /* (s) which one */
-    bool stop_reported;         /* (T) wait4(WUNTRACED) has taken it */
-    bool continued;             /* (T) wait4(WCONTINUED) may take it */
+    struct lock siglock;       /* RANK_SIGHAND */
+    struct sighand *sighand;   /* (s) handlers; counted, shared under CLONE_SIGHAND */
+    struct sigpending pending; /* (s) process-directed */
+    struct waitq signal_wait;  /* signalfd, sigtimedwait look here */
+    bool stopped;              /* (s) group stop complete */
+    int stop_count;            /* (s) tasks still to stop */
+    int stop_signal;           /* (s) which one */
+    bool stop_reported;        /* (T) wait4(WUNTRACED) has taken it */
+    bool continued;            /* (T) wait4(WCONTINUED) may take it */
 
     struct rlimit64 rlimits[RLIM_NLIMITS]; /* (s) */
-    struct itimers *itimers;    /* (s) kernel/itimer.c */
+    struct itimers *itimers;               /* (s) kernel/itimer.c */
 
     struct usage self_dead;     /* (T) used by threads and processes already gone */
     struct usage children_dead; /* (T) used by reaped children */
 
-    struct dentry *exe_dentry;  /* (T) for /proc/PID/exe: counted, NULL in kernel-made groups */
-    struct mount *exe_mount;    /* (T) counted */
+    struct dentry *exe_dentry; /* (T) for /proc/PID/exe: counted, NULL in kernel-made groups */
+    struct mount *exe_mount;   /* (T) counted */
 };
 
 struct pgrp {
     refcount_t refs;
-    pid_t pgid;                 /* (c) */
-    struct session *session;    /* (c) counted */
-    struct list members;        /* (T) thread groups */
+    pid_t pgid;              /* (c) */
+    struct session *session; /* (c) counted */
+    struct list members;     /* (T) thread groups */
 };
 
 struct session {
     refcount_t refs;
-    pid_t sid;                  /* (c) */
-    struct tty *tty;            /* (T) controlling terminal, NULL: none; counted by vfs/tty.h */
+    pid_t sid;       /* (c) */
+    struct tty *tty; /* (T) controlling terminal, NULL: none; counted by vfs/tty.h */
 };
 
 /* The one lock over the process tree: parents, groups, sessions, the pid table, exit and reaping. RANK_TASKS. */
@@ -178,7 +178,8 @@ struct task *task_find_locked(pid_t tid) must_check;
 struct thread_group *tg_find_locked(pid_t tgid) must_check;
 struct pgrp *pgrp_find_locked(pid_t pgid) must_check;
 
-/* Calls fn for every live thread group, ordered by tgid, under tasks_lock; stops when fn returns false. (/proc, kill -1) */
+/* Calls fn for every live thread group, ordered by tgid, under tasks_lock; stops when fn returns false. (/proc, kill
+ * -1) */
 void tg_for_each_locked(bool (*fn)(struct thread_group *tg, void *data), void *data);
 
 /* The first process. Makes session 1, group 1, pid 1 with the given credentials, files and fs context (references are

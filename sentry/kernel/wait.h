@@ -43,10 +43,10 @@ struct waitq {
 };
 
 struct waiter {
-    struct list node;   /* on queue->waiters, under queue->lock */
+    struct list node;    /* on queue->waiters, under queue->lock */
     struct waitq *queue; /* NULL while on none */
-    uint32_t mask;      /* EPOLL* events that wake it; 0 means all */
-    bool exclusive;     /* waitq_wake_one() wakes at most one of these */
+    uint32_t mask;       /* EPOLL* events that wake it; 0 means all */
+    bool exclusive;      /* waitq_wake_one() wakes at most one of these */
     /* Called with queue->lock held; must not sleep nor take locks below RANK_WAITQ. True if it used the wake-up. */
     bool (*wake)(struct waiter *w, uint32_t events);
     void *data;

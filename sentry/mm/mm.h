@@ -34,17 +34,17 @@ struct vma {
 RB_HEAD(vma_tree, vma);
 
 struct mm {
-    refcount_t refs;      /* tasks that use it, plus borrowers */
-    struct lock lock;     /* RANK_MM: the tree and the fields below */
+    refcount_t refs;  /* tasks that use it, plus borrowers */
+    struct lock lock; /* RANK_MM: the tree and the fields below */
     struct vma_tree vmas;
     uint64_t brk_start;
     uint64_t code_start, code_end, data_start, data_end;
-    uint64_t stack_start, stack_end;        /* the main stack's mapping */
-    uint64_t stack_top;                     /* initial stack pointer, for /proc/PID/stat */
+    uint64_t stack_start, stack_end; /* the main stack's mapping */
+    uint64_t stack_top;              /* initial stack pointer, for /proc/PID/stat */
     uint64_t arg_start, arg_end, env_start, env_end;
-    uint64_t hidden_start, hidden_end;      /* the ASLR gap below the mmap top: ours, not shown */
-    uint64_t auxv[48];                      /* as given to the program, pairs up to AT_NULL */
-    struct file *exe;                       /* counted: the program file, /proc/PID/exe */
+    uint64_t hidden_start, hidden_end; /* the ASLR gap below the mmap top: ours, not shown */
+    uint64_t auxv[48];                 /* as given to the program, pairs up to AT_NULL */
+    struct file *exe;                  /* counted: the program file, /proc/PID/exe */
 };
 
 struct mm *mm_new(void) must_check;

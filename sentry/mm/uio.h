@@ -17,11 +17,11 @@ struct task;
 #define UIO_INLINE_IOV 8
 
 struct uio {
-    struct task *task;        /* guest memory of this (calling) task; NULL: sentry memory, iov_base is a pointer */
-    struct iovec *iov;        /* checked against overflow of the total when it was made */
+    struct task *task; /* guest memory of this (calling) task; NULL: sentry memory, iov_base is a pointer */
+    struct iovec *iov; /* checked against overflow of the total when it was made */
     size_t iov_count;
-    size_t index, skip;       /* position: iov[index], skip bytes into it */
-    size_t left;              /* bytes still to be moved */
+    size_t index, skip;                 /* position: iov[index], skip bytes into it */
+    size_t left;                        /* bytes still to be moved */
     struct iovec fixed[UIO_INLINE_IOV]; /* iov points here when it fits, else it is malloced */
 };
 

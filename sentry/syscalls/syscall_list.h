@@ -1,6 +1,6 @@
 /*
- * Every system call by name: S(name, status, note) where sys_name() serves it, N(name, note) where nothing does yet and the
- * guest gets ENOSYS. table.c turns the list into the table and tools/compatibility.py into docs/compatibility.md.
+ * Every system call by name: S(name, status, note) where sys_name() serves it, N(name, note) where nothing does yet and
+ * the guest gets ENOSYS. table.c turns the list into the table and tools/compatibility.py into docs/compatibility.md.
  * Calls that an architecture does not have drop out there by themselves.
  */
 /* clang-format off */

@@ -29,9 +29,9 @@ enum syscall_status { SYS_NO = 0, SYS_PARTLY, SYS_FULL };
 
 struct syscall_desc {
     const char *name;
-    syscall_fn fn;               /* NULL: -ENOSYS, counted */
-    enum syscall_status status;  /* for docs/compatibility.md */
-    const char *note;            /* for docs/compatibility.md: what is missing, or why there is none */
+    syscall_fn fn;              /* NULL: -ENOSYS, counted */
+    enum syscall_status status; /* for docs/compatibility.md */
+    const char *note;           /* for docs/compatibility.md: what is missing, or why there is none */
 };
 
 #define SYSCALL_MAX 512

@@ -3,9 +3,8 @@
  *
  *   inode    a file of one super block: attributes and operations. Counted.
  *   dentry   a name in a directory, positive (inode) or negative (no such file; only where the fs allows caching it).
- *            A dentry holds its parent and its inode. Counted; unused ones stay on an LRU until pressure or invalidation.
- *   mount    a super block attached at a dentry of another mount.
- *   path     {mount, dentry}, both counted.
+ *            A dentry holds its parent and its inode. Counted; unused ones stay on an LRU until pressure or
+ * invalidation. mount    a super block attached at a dentry of another mount. path     {mount, dentry}, both counted.
  *   file     an open file description, shared by dup and fork. Counted.
  *
  * A file system supplies super_ops, inode_ops and file_ops; a NULL slot means what the comment at the slot says.
@@ -50,7 +49,16 @@ struct kstat { /* what stat, statx and permission checks need; filled by inode_o
     struct timespec atime, mtime, ctime, btime; /* btime.tv_nsec < 0: unknown */
 };
 
-enum { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_SIZE = 8, ATTR_ATIME = 16, ATTR_MTIME = 32, ATTR_ATIME_NOW = 64, ATTR_MTIME_NOW = 128 };
+enum {
+    ATTR_MODE = 1,
+    ATTR_UID = 2,
+    ATTR_GID = 4,
+    ATTR_SIZE = 8,
+    ATTR_ATIME = 16,
+    ATTR_MTIME = 32,
+    ATTR_ATIME_NOW = 64,
+    ATTR_MTIME_NOW = 128
+};
 
 struct iattr {
     unsigned valid; /* ATTR_* */
@@ -73,10 +81,10 @@ enum { SB_RDONLY = 1, SB_NODCACHE = 2 /* names may change behind us: dentry_ops 
 struct super_block {
     refcount_t refs;
     const struct super_ops *ops;
-    const char *type;  /* "tmpfs", "9p", "proc" … as in /proc/mounts */
-    unsigned flags;    /* SB_* */
-    dev_t dev;         /* st_dev: from sb_new_dev() */
-    uint32_t magic;    /* for statfs */
+    const char *type; /* "tmpfs", "9p", "proc" … as in /proc/mounts */
+    unsigned flags;   /* SB_* */
+    dev_t dev;        /* st_dev: from sb_new_dev() */
+    uint32_t magic;   /* for statfs */
     void *fs_data;
     struct lock rename_lock; /* RANK_RENAME */
 };
@@ -84,24 +92,30 @@ struct super_block {
 struct inode_ops {
     /* Directory operations: called with dir->lock held. New inodes are returned with one reference. */
     int (*lookup)(struct inode *dir, const char *name, struct inode **out); /* -ENOENT: no such name */
-    int (*create)(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out); /* regular file; NULL slot: -EPERM */
+    int (*create)(struct inode *dir, const char *name, mode_t mode, const struct cred *cred,
+                  struct inode **out); /* regular file; NULL slot: -EPERM */
     int (*mkdir)(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);
-    int (*mknod)(struct inode *dir, const char *name, mode_t mode, dev_t rdev, const struct cred *cred, struct inode **out);
-    int (*symlink)(struct inode *dir, const char *name, const char *target, const struct cred *cred, struct inode **out);
+    int (*mknod)(struct inode *dir, const char *name, mode_t mode, dev_t rdev, const struct cred *cred,
+                 struct inode **out);
+    int (*symlink)(struct inode *dir, const char *name, const char *target, const struct cred *cred,
+                   struct inode **out);
     int (*link)(struct inode *dir, const char *name, struct inode *target);
     int (*unlink)(struct inode *dir, const char *name, struct inode *victim);
     int (*rmdir)(struct inode *dir, const char *name, struct inode *victim);
-    /* flags: RENAME_NOREPLACE, RENAME_EXCHANGE. victim: what new_name is now, or NULL. Both dir locks and sb->rename_lock held. */
-    int (*rename)(struct inode *old_dir, const char *old_name, struct inode *old, struct inode *new_dir, const char *new_name,
-                  struct inode *victim, unsigned flags);
+    /* flags: RENAME_NOREPLACE, RENAME_EXCHANGE. victim: what new_name is now, or NULL. Both dir locks and
+     * sb->rename_lock held. */
+    int (*rename)(struct inode *old_dir, const char *old_name, struct inode *old, struct inode *new_dir,
+                  const char *new_name, struct inode *victim, unsigned flags);
     /* Any inode. */
     int (*readlink)(struct inode *i, char *buf, size_t cap); /* bytes (no NUL), at most cap */
-    /* A magic link of /proc: the walk jumps to *out (a new reference) instead of reading the text. NULL slot: plain link. */
+    /* A magic link of /proc: the walk jumps to *out (a new reference) instead of reading the text. NULL slot: plain
+     * link. */
     int (*follow)(struct inode *i, struct task *t, struct mount **out_mnt, struct dentry **out_dentry);
-    int (*getattr)(struct inode *i, struct kstat *out);       /* NULL slot: inode's own fields */
-    int (*setattr)(struct inode *i, const struct iattr *a);   /* NULL slot: -EPERM */
-    int (*permission)(struct inode *i, const struct cred *c, int mask); /* NULL slot: mode bits. mask: 4 read 2 write 1 exec */
-    int (*open)(struct inode *i, struct file *f);             /* sets f->ops (and f->priv); NULL slot: f->ops = i->file_ops */
+    int (*getattr)(struct inode *i, struct kstat *out);     /* NULL slot: inode's own fields */
+    int (*setattr)(struct inode *i, const struct iattr *a); /* NULL slot: -EPERM */
+    int (*permission)(struct inode *i, const struct cred *c,
+                      int mask);                  /* NULL slot: mode bits. mask: 4 read 2 write 1 exec */
+    int (*open)(struct inode *i, struct file *f); /* sets f->ops (and f->priv); NULL slot: f->ops = i->file_ops */
     ssize_t (*getxattr)(struct inode *i, const char *name, void *buf, size_t cap); /* NULL slots: -EOPNOTSUPP */
     int (*setxattr)(struct inode *i, const char *name, const void *val, size_t len, int flags);
     ssize_t (*listxattr)(struct inode *i, char *buf, size_t cap);
@@ -112,72 +126,77 @@ struct inode_ops {
 /* Locks: (c) constant  (a) atomic  (l) inode->lock. */
 struct inode {
     refcount_t refs;
-    struct super_block *sb;         /* (c) counted */
-    const struct inode_ops *ops;    /* (c) */
-    const struct file_ops *file_ops; /* (c) default for open */
-    uint64_t ino;                   /* (c) */
-    mode_t mode;                    /* (l) type is (c) */
-    uint32_t nlink;                 /* (l) */
-    uid_t uid;                      /* (l) */
-    gid_t gid;                      /* (l) */
-    dev_t rdev;                     /* (c) */
-    _Atomic uint64_t size;          /* (l) to write */
+    struct super_block *sb;                     /* (c) counted */
+    const struct inode_ops *ops;                /* (c) */
+    const struct file_ops *file_ops;            /* (c) default for open */
+    uint64_t ino;                               /* (c) */
+    mode_t mode;                                /* (l) type is (c) */
+    uint32_t nlink;                             /* (l) */
+    uid_t uid;                                  /* (l) */
+    gid_t gid;                                  /* (l) */
+    dev_t rdev;                                 /* (c) */
+    _Atomic uint64_t size;                      /* (l) to write */
     struct timespec atime, mtime, ctime, btime; /* (l) */
-    struct lock lock;               /* RANK_INODE_DIR for directories, RANK_INODE else */
-    struct file_locks *locks;       /* vfs/flock.c; NULL until the first lock */
-    struct pipe *pipe;              /* (l) a FIFO's ring while open; vfs/pipe.c */
-    _Atomic int write_deny;         /* >0: being executed (ETXTBSY for writers); <0: open for writing */
-    void *fs_data;                  /* (c) the file system's */
+    struct lock lock;                           /* RANK_INODE_DIR for directories, RANK_INODE else */
+    struct file_locks *locks;                   /* vfs/flock.c; NULL until the first lock */
+    struct pipe *pipe;                          /* (l) a FIFO's ring while open; vfs/pipe.c */
+    _Atomic int write_deny;                     /* >0: being executed (ETXTBSY for writers); <0: open for writing */
+    void *fs_data;                              /* (c) the file system's */
 };
 
 /* Called by directory reads for each entry; false: buffer full, stop. next_pos resumes after this entry. */
-typedef bool (*dir_emit_fn)(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char d_type, int64_t next_pos);
+typedef bool (*dir_emit_fn)(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char d_type,
+                            int64_t next_pos);
 
 struct poll_table; /* epoll.c, poll.c: gathers wait queues */
-/* To be called from file_ops.poll for each queue whose wake may change the answer. pt may be NULL (no waiting wanted). */
+/* To be called from file_ops.poll for each queue whose wake may change the answer. pt may be NULL (no waiting wanted).
+ */
 void poll_wait(struct poll_table *pt, struct waitq *q);
 
 struct file_ops {
     /* pos is the file position to use and advance; NULL slot: -EINVAL (a directory: -EISDIR). */
     ssize_t (*read)(struct file *f, struct uio *u, int64_t *pos);
     ssize_t (*write)(struct file *f, struct uio *u, int64_t *pos);
-    int64_t (*llseek)(struct file *f, int64_t off, int whence);  /* NULL slot: regular-file rules by inode size; FMODE_STREAM: -ESPIPE */
-    int (*iterate)(struct file *f, int64_t *pos, dir_emit_fn emit, void *ctx); /* includes . and ..; NULL slot: -ENOTDIR */
-    uint32_t (*poll)(struct file *f, struct poll_table *pt);      /* EPOLL* now true; NULL slot: always readable and writable */
+    int64_t (*llseek)(struct file *f, int64_t off,
+                      int whence); /* NULL slot: regular-file rules by inode size; FMODE_STREAM: -ESPIPE */
+    int (*iterate)(struct file *f, int64_t *pos, dir_emit_fn emit,
+                   void *ctx); /* includes . and ..; NULL slot: -ENOTDIR */
+    uint32_t (*poll)(struct file *f,
+                     struct poll_table *pt); /* EPOLL* now true; NULL slot: always readable and writable */
     long (*ioctl)(struct file *f, struct task *t, unsigned cmd, uint64_t arg); /* NULL slot: -ENOTTY */
     /* A host descriptor that the platform can map for this file, borrowed for the life of f. off_delta is added to the
      * guest's offset. NULL slot: -ENODEV. */
     int (*mmap_fd)(struct file *f, int prot, int flags, int *out_host_fd, uint64_t *out_off_delta);
-    int (*fsync)(struct file *f, bool data_only);                 /* NULL slot: -EINVAL for non-regular, else 0 */
+    int (*fsync)(struct file *f, bool data_only); /* NULL slot: -EINVAL for non-regular, else 0 */
     int (*fallocate)(struct file *f, int mode, int64_t off, int64_t len); /* NULL slot: -EOPNOTSUPP */
-    void (*flush)(struct file *f, struct task *t);                /* each close(2) of a descriptor */
-    void (*release)(struct file *f);                              /* last reference gone */
+    void (*flush)(struct file *f, struct task *t);                        /* each close(2) of a descriptor */
+    void (*release)(struct file *f);                                      /* last reference gone */
 };
 
 enum { /* file->fmode, beside O_* in flags */
-    FMODE_READ = 1,
-    FMODE_WRITE = 2,
-    FMODE_STREAM = 4,   /* no position: pipe, tty, socket */
-    FMODE_PATH = 8,     /* O_PATH */
-    FMODE_EXEC = 16,    /* opened for execution */
+       FMODE_READ = 1,
+       FMODE_WRITE = 2,
+       FMODE_STREAM = 4, /* no position: pipe, tty, socket */
+       FMODE_PATH = 8,   /* O_PATH */
+       FMODE_EXEC = 16,  /* opened for execution */
 };
 
 struct file {
     refcount_t refs;
-    const struct file_ops *ops;  /* (c) after open */
-    struct mount *mnt;           /* (c) counted; anonymous files: the anon mount */
-    struct dentry *dentry;       /* (c) counted */
-    struct inode *inode;         /* (c) == dentry's inode; counted through it */
-    unsigned fmode;              /* (c) FMODE_* */
-    _Atomic unsigned flags;      /* O_* as F_GETFL shows; F_SETFL changes some */
-    int64_t pos;                 /* (p) bytes */
-    struct lock pos_lock;        /* RANK_FILE_POS: held across read/write/lseek that use pos */
-    const struct cred *cred;     /* (c) of the opener; counted */
-    _Atomic int owner;           /* F_SETOWN: pid, or -pgid */
-    _Atomic int owner_sig;       /* F_SETSIG */
-    struct list epoll_items;     /* epoll.c */
-    struct lock epoll_lock;      /* RANK_LEAF: epoll_items */
-    void *priv;                  /* the fs's */
+    const struct file_ops *ops; /* (c) after open */
+    struct mount *mnt;          /* (c) counted; anonymous files: the anon mount */
+    struct dentry *dentry;      /* (c) counted */
+    struct inode *inode;        /* (c) == dentry's inode; counted through it */
+    unsigned fmode;             /* (c) FMODE_* */
+    _Atomic unsigned flags;     /* O_* as F_GETFL shows; F_SETFL changes some */
+    int64_t pos;                /* (p) bytes */
+    struct lock pos_lock;       /* RANK_FILE_POS: held across read/write/lseek that use pos */
+    const struct cred *cred;    /* (c) of the opener; counted */
+    _Atomic int owner;          /* F_SETOWN: pid, or -pgid */
+    _Atomic int owner_sig;      /* F_SETSIG */
+    struct list epoll_items;    /* epoll.c */
+    struct lock epoll_lock;     /* RANK_LEAF: epoll_items */
+    void *priv;                 /* the fs's */
 };
 
 struct path {
@@ -188,10 +207,12 @@ struct path {
 /* ---- life cycle ---- */
 
 dev_t sb_new_dev(void);
-struct super_block *sb_new(const char *type, const struct super_ops *ops, unsigned flags, uint32_t magic, void *fs_data) must_check;
+struct super_block *sb_new(const char *type, const struct super_ops *ops, unsigned flags, uint32_t magic,
+                           void *fs_data) must_check;
 void sb_put(struct super_block *sb);
 /* A new inode with one reference; takes a reference on sb. The caller then sets attributes. NULL: no memory. */
-struct inode *inode_new(struct super_block *sb, const struct inode_ops *ops, const struct file_ops *fops, uint64_t ino, mode_t mode) must_check;
+struct inode *inode_new(struct super_block *sb, const struct inode_ops *ops, const struct file_ops *fops, uint64_t ino,
+                        mode_t mode) must_check;
 struct inode *inode_get(struct inode *i);
 void inode_put(struct inode *i);
 /* Fills from the inode's own fields: what a NULL getattr does. */
@@ -202,7 +223,8 @@ struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
 struct inode *dentry_inode(struct dentry *d); /* borrowed; NULL: negative */
 const char *dentry_name(struct dentry *d);    /* stable only while the parent's lock is held */
-/* A root dentry, for mounting, or a nameless one (pipes, memfd): name is for /proc/PID/fd. Takes over the inode reference. */
+/* A root dentry, for mounting, or a nameless one (pipes, memfd): name is for /proc/PID/fd. Takes over the inode
+ * reference. */
 struct dentry *dentry_new_root(struct inode *i) must_check;
 struct dentry *dentry_new_anon(struct inode *i, const char *name) must_check;
 /* Drops what is cached below d (the fs learnt that names changed). */
@@ -217,7 +239,8 @@ enum { MNT_RDONLY = 1, MNT_NOSUID = 2, MNT_NODEV = 4, MNT_NOEXEC = 8, MNT_NOATIM
 
 /* The first mount of the sandbox. root: dentry_new_root(), reference taken over. */
 int mount_root(struct dentry *root, unsigned flags, const char *source, struct path *out) must_check;
-/* Mounts on top of `at` (a directory for a directory, a file for a file). Reference on root taken over if 0 is returned. */
+/* Mounts on top of `at` (a directory for a directory, a file for a file). Reference on root taken over if 0 is
+ * returned. */
 int mount_at(const struct path *at, struct dentry *root, unsigned flags, const char *source) must_check;
 /* Text of /proc/PID/mounts (mountinfo false) or mountinfo, as seen from root; caller frees. */
 int mount_format(const struct path *root, bool mountinfo, char **out, size_t *out_len) must_check;
@@ -230,11 +253,15 @@ struct mount *mount_anon(void);
 /* ---- the path walk (namei.c) ---- */
 
 enum {
-    LOOKUP_FOLLOW = 1,     /* follow a final symlink */
-    LOOKUP_DIRECTORY = 2,  /* the result must be a directory */
-    LOOKUP_PARENT = 4,     /* stop at the last component, see path_lookup_parent */
-    LOOKUP_EMPTY = 8,      /* AT_EMPTY_PATH: "" means the start itself */
-    LOOKUP_NO_XDEV = 16, LOOKUP_NO_MAGICLINKS = 32, LOOKUP_NO_SYMLINKS = 64, LOOKUP_BENEATH = 128, LOOKUP_IN_ROOT = 256,
+    LOOKUP_FOLLOW = 1,    /* follow a final symlink */
+    LOOKUP_DIRECTORY = 2, /* the result must be a directory */
+    LOOKUP_PARENT = 4,    /* stop at the last component, see path_lookup_parent */
+    LOOKUP_EMPTY = 8,     /* AT_EMPTY_PATH: "" means the start itself */
+    LOOKUP_NO_XDEV = 16,
+    LOOKUP_NO_MAGICLINKS = 32,
+    LOOKUP_NO_SYMLINKS = 64,
+    LOOKUP_BENEATH = 128,
+    LOOKUP_IN_ROOT = 256,
     LOOKUP_AUTOMOUNT_NONE = 0,
 };
 
@@ -244,12 +271,15 @@ enum {
  */
 int path_lookup(struct task *t, int dirfd, const char *name, unsigned lookup, struct path *out) must_check;
 /* The same starting at a given path (kernel use: boot, exec interpreter). */
-int path_lookup_from(struct task *t, const struct path *start, const char *name, unsigned lookup, struct path *out) must_check;
+int path_lookup_from(struct task *t, const struct path *start, const char *name, unsigned lookup,
+                     struct path *out) must_check;
 /* Copies the path string in from the guest first (-ENOENT for "" without LOOKUP_EMPTY, -ENAMETOOLONG, -EFAULT). */
 int user_path_lookup(struct task *t, int dirfd, uint64_t name, unsigned lookup, struct path *out) must_check;
 /* Everything but the last component, which goes to last (NAME_MAX+1 bytes); *out_slash: it had a trailing slash. */
-int path_lookup_parent(struct task *t, int dirfd, const char *name, struct path *out_dir, char *last, bool *out_slash) must_check;
-/* The guest's name of a path, from t's root; "(unreachable)" prefix if outside. buf has cap bytes. Returns length or -errno. */
+int path_lookup_parent(struct task *t, int dirfd, const char *name, struct path *out_dir, char *last,
+                       bool *out_slash) must_check;
+/* The guest's name of a path, from t's root; "(unreachable)" prefix if outside. buf has cap bytes. Returns length or
+ * -errno. */
 ssize_t path_to_string(struct task *t, const struct path *p, char *buf, size_t cap) must_check;
 /* mask: 4 read, 2 write, 1 execute/search; with effective ids and capabilities. -EACCES, -EROFS. */
 int path_permission(struct task *t, const struct path *p, int mask) must_check;
@@ -258,17 +288,21 @@ int inode_permission(struct inode *i, const struct cred *c, int mask) must_check
 /* ---- opening and open files (open.c, file.c) ---- */
 
 /* open(2) with O_* flags: creates, truncates, checks. Returns a new reference in *out. */
-int vfs_open(struct task *t, int dirfd, const char *name, int flags, mode_t mode, unsigned lookup, struct file **out) must_check;
+int vfs_open(struct task *t, int dirfd, const char *name, int flags, mode_t mode, unsigned lookup,
+             struct file **out) must_check;
 /* Opens what a path already names (execve, /proc/PID/fd reopen). */
 int vfs_open_path(struct task *t, const struct path *p, int flags, struct file **out) must_check;
 /* For execve: read-only, execute permission and noexec checked, writers denied until the file is put. */
 int vfs_open_exec(struct task *t, int dirfd, const char *name, unsigned lookup, struct file **out) must_check;
-/* A file on an anonymous inode with the given operations; name as shown in /proc/PID/fd, e.g. "anon_inode:[eventfd]". priv is given over. */
-int file_new_anon(const char *name, const struct file_ops *ops, unsigned fmode, unsigned flags, mode_t mode, void *priv, struct file **out) must_check;
+/* A file on an anonymous inode with the given operations; name as shown in /proc/PID/fd, e.g. "anon_inode:[eventfd]".
+ * priv is given over. */
+int file_new_anon(const char *name, const struct file_ops *ops, unsigned fmode, unsigned flags, mode_t mode, void *priv,
+                  struct file **out) must_check;
 struct file *file_get(struct file *f);
 void file_put(struct file *f);
 
-/* Reads and writes at f's own position (pos == NULL) or at *pos; all checks of read(2)/write(2) on f itself included. */
+/* Reads and writes at f's own position (pos == NULL) or at *pos; all checks of read(2)/write(2) on f itself included.
+ */
 ssize_t file_read(struct file *f, struct uio *u, int64_t *pos) must_check;
 ssize_t file_write(struct file *f, struct uio *u, int64_t *pos) must_check;
 /* Whole-buffer read for the kernel's own use (ELF headers): bytes read. */
