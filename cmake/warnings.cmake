@@ -2,11 +2,11 @@
 function(sbox_warnings target)
   target_compile_options(${target} PRIVATE
     -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
-    -fPIE -fstack-protector-strong -ftrivial-auto-var-init=zero -fno-strict-aliasing -fno-common)
+    -fPIE -fstack-protector-strong -fno-strict-aliasing -fno-common)
   if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
     target_compile_options(${target} PRIVATE -Wthread-safety -Wno-missing-field-initializers)
   else()
-    target_compile_options(${target} PRIVATE -Wno-missing-field-initializers)
+    target_compile_options(${target} PRIVATE -ftrivial-auto-var-init=zero -Wno-missing-field-initializers)
   endif()
   if(SBOX_ARCH STREQUAL "x86_64")
     target_compile_options(${target} PRIVATE -fcf-protection=full)
