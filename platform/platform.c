@@ -1,0 +1,168 @@
+/* The calls of include/platform.h, forwarded to the platform that plat_init() chose. */
+#include "platform/platform_ops.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct platform_ops *ops;
+
+int plat_init(const struct platform_config *cfg, const struct platform_client *client, const char **out_why)
+{
+    const struct platform_ops *const known[] = {&seccomp_platform, &ptrace_platform};
+
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+        if (!known[i] || strcmp(known[i]->name, cfg->name))
+            continue;
+        ops = known[i];
+        return ops->init(cfg, client, out_why);
+    }
+    *out_why = "there is no platform of that name; use seccomp or ptrace";
+    return -EINVAL;
+}
+
+int plat_run(void)
+{
+    return ops->run();
+}
+
+void plat_shutdown(void)
+{
+    ops->shutdown();
+}
+
+int plat_new(void *cookie, void *process_cookie, struct plat_thread **out)
+{
+    return ops->new_process(cookie, process_cookie, out);
+}
+
+void plat_start(struct plat_thread *t, const struct regs *regs)
+{
+    ops->start(t, regs);
+}
+
+int plat_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs, const uint64_t *tls,
+               void *cookie, void *process_cookie, struct plat_thread **out)
+{
+    return ops->clone(t, kind, child_regs, tls, cookie, process_cookie, out);
+}
+
+void plat_exit_thread(struct plat_thread *t)
+{
+    ops->exit_thread(t);
+}
+
+void plat_kill(struct plat_thread *t)
+{
+    ops->kill(t);
+}
+
+void plat_thread_get(struct plat_thread *t)
+{
+    ops->get(t);
+}
+
+void plat_thread_put(struct plat_thread *t)
+{
+    ops->put(t);
+}
+
+pid_t plat_host_tid(const struct plat_thread *t)
+{
+    return ops->host_tid(t);
+}
+
+pid_t plat_host_pid(const struct plat_thread *t)
+{
+    return ops->host_pid(t);
+}
+
+void plat_kick(struct plat_thread *t)
+{
+    ops->kick(t);
+}
+
+int plat_get_regs(struct plat_thread *t, struct regs *out)
+{
+    return ops->get_regs(t, out);
+}
+
+int plat_set_regs(struct plat_thread *t, const struct regs *regs)
+{
+    return ops->set_regs(t, regs);
+}
+
+ssize_t plat_get_fpstate(struct plat_thread *t, void *buf, size_t cap)
+{
+    return ops->get_fpstate(t, buf, cap);
+}
+
+int plat_set_fpstate(struct plat_thread *t, const void *buf, size_t len)
+{
+    return ops->set_fpstate(t, buf, len);
+}
+
+int64_t plat_host_call(struct plat_thread *t, long nr, const uint64_t args[6])
+{
+    return ops->host_call(t, nr, args);
+}
+
+int64_t plat_mmap(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, int flags, int fd, uint64_t off)
+{
+    const struct plat_mapping map = {.addr = addr, .len = len, .off = off, .prot = prot, .flags = flags, .fd = fd};
+
+    return ops->mmap(t, &map);
+}
+
+int plat_mmap_batch(struct plat_thread *t, const struct plat_mapping *maps, size_t n)
+{
+    return ops->mmap_batch(t, maps, n);
+}
+
+int plat_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen)
+{
+    return ops->cmpxchg32(t, addr, old, new_value, out_seen);
+}
+
+ssize_t plat_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len)
+{
+    const struct iovec guest = {.iov_base = (void *)(uintptr_t)src, .iov_len = len};
+
+    return ops->copy_in(t, dst, len, &guest, 1);
+}
+
+ssize_t plat_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len)
+{
+    const struct iovec guest = {.iov_base = (void *)(uintptr_t)dst, .iov_len = len};
+
+    return ops->copy_out(t, src, len, &guest, 1);
+}
+
+ssize_t plat_copy_in_v(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n)
+{
+    return ops->copy_in(t, dst, len, guest, n);
+}
+
+ssize_t plat_copy_out_v(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n)
+{
+    return ops->copy_out(t, src, len, guest, n);
+}
+
+void plat_stub_range(const struct plat_thread *t, uint64_t *start, uint64_t *end)
+{
+    ops->stub_range(t, start, end);
+}
+
+const struct plat_layout *plat_layout(void)
+{
+    return ops->layout();
+}
+
+void plat_block_begin(void)
+{
+    ops->block_begin();
+}
+
+void plat_block_end(void)
+{
+    ops->block_end();
+}
