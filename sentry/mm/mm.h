@@ -73,3 +73,14 @@ void mm_futex_key(struct mm *mm, uint64_t addr, struct inode **out_inode, uint64
 
 /* Text of /proc/PID/maps for t, freshly allocated (caller frees), host layout with guest names. -errno on failure. */
 int mm_format_maps(struct task *t, char **out_text, size_t *out_len) must_check;
+
+/* Sizes of an address space in bytes, from the host's accounting. */
+struct mm_stat {
+    uint64_t vsize, rss, shared, data;
+};
+
+/* Of t's memory, without the stub. -ESRCH, or -ENOSYS where the host's /proc is not at hand. */
+int mm_host_stat(struct task *t, struct mm_stat *out) must_check;
+
+/* Gives the descriptor of a procfs directory that shows the stub processes (boot, before lock-in); taken over. */
+void mm_set_host_proc(int dirfd);

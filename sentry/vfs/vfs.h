@@ -278,6 +278,9 @@ int user_path_lookup(struct task *t, int dirfd, uint64_t name, unsigned lookup, 
 /* Everything but the last component, which goes to last (NAME_MAX+1 bytes); *out_slash: it had a trailing slash. */
 int path_lookup_parent(struct task *t, int dirfd, const char *name, struct path *out_dir, char *last,
                        bool *out_slash) must_check;
+/* The same, relative names starting at a given directory. */
+int path_lookup_parent_from(struct task *t, const struct path *start, const char *name, struct path *out_dir,
+                            char *last, bool *out_slash) must_check;
 /* The guest's name of a path, from t's root; "(unreachable)" prefix if outside. buf has cap bytes. Returns length or
  * -errno. */
 ssize_t path_to_string(struct task *t, const struct path *p, char *buf, size_t cap) must_check;
@@ -292,6 +295,8 @@ int vfs_open(struct task *t, int dirfd, const char *name, int flags, mode_t mode
              struct file **out) must_check;
 /* Opens what a path already names (execve, /proc/PID/fd reopen). */
 int vfs_open_path(struct task *t, const struct path *p, int flags, struct file **out) must_check;
+/* Read-write on a nameless regular file (memfd), without checks. */
+int vfs_open_anon(const struct path *p, unsigned flags, struct file **out) must_check;
 /* For execve: read-only, execute permission and noexec checked, writers denied until the file is put. */
 int vfs_open_exec(struct task *t, int dirfd, const char *name, unsigned lookup, struct file **out) must_check;
 /* A file on an anonymous inode with the given operations; name as shown in /proc/PID/fd, e.g. "anon_inode:[eventfd]".

@@ -1,0 +1,57 @@
+/* tmpfs, inside: tmpfs.c directories, links and attributes; tmpfs_file.c the bytes of files. */
+#pragma once
+
+#include "sentry/vfs/vfs.h"
+
+#include <bsd/sys/tree.h>
+
+struct tmpfs_sb {
+    uint64_t limit;        /* (c) bytes */
+    _Atomic uint64_t used; /* bytes charged to files */
+    _Atomic uint64_t next_ino;
+};
+
+struct tmpfs_entry {
+    RB_ENTRY(tmpfs_entry) node;
+    struct list order;   /* by age, for directory reads */
+    struct inode *inode; /* counted */
+    int64_t pos;         /* directory position: stable for the entry's life */
+    char name[];
+};
+RB_HEAD(tmpfs_tree, tmpfs_entry);
+
+/* An inode's part, under inode->lock. */
+struct tmpfs_inode {
+    /* directories */
+    struct tmpfs_tree entries;
+    struct list order;
+    int64_t next_pos;
+    struct inode *parent; /* not counted: a directory outlives its entries' use; itself at the root */
+    /* symbolic links */
+    char *target;
+    /* files */
+    int fd;                 /* memfd; -1: none yet, so empty */
+    uint64_t charged;       /* bytes of the limit it holds */
+    _Atomic unsigned seals; /* F_SEAL_* */
+    bool sealable;
+};
+
+static inline struct tmpfs_inode *tmpfs_data(const struct inode *i)
+{
+    return i->fs_data;
+}
+
+static inline struct tmpfs_sb *tmpfs_sb(const struct inode *i)
+{
+    return i->sb->fs_data;
+}
+
+extern const struct file_ops tmpfs_file_ops;
+
+/* Sets a regular file's size; inode lock held. */
+int tmpfs_set_size(struct inode *i, uint64_t size) must_check;
+/* Gives the file a memfd if it has none; inode lock held. */
+int tmpfs_need_fd(struct inode *i) must_check;
+/* Drops the file's bytes and its charge. */
+void tmpfs_drop_data(struct inode *i);
+void tmpfs_touch(struct inode *i, bool modified);

@@ -1,0 +1,219 @@
+/*
+ * The bytes of tmpfs files: a memfd each, made at the first write, so that guests can map the very pages that read and
+ * write see. What a file may grow to is charged against its super block's limit.
+ */
+#include "sentry/fs/tmpfs/tmpfs.h"
+
+#include <errno.h>
+#include <linux/falloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CHUNK 65536
+
+int tmpfs_need_fd(struct inode *i)
+{
+    struct tmpfs_inode *ti = tmpfs_data(i);
+
+    if (ti->fd < 0)
+        ti->fd = memfd_create("sbox", MFD_CLOEXEC);
+    if (ti->fd < 0)
+        return errno == ENOMEM ? -ENOSPC : -errno;
+    return 0;
+}
+
+void tmpfs_drop_data(struct inode *i)
+{
+    struct tmpfs_inode *ti = tmpfs_data(i);
+
+    if (ti->fd >= 0)
+        close(ti->fd);
+    ti->fd = -1;
+    atomic_fetch_sub(&tmpfs_sb(i)->used, ti->charged);
+    ti->charged = 0;
+}
+
+/* Charges the file for bytes up to end. */
+static int charge(struct inode *i, uint64_t end)
+{
+    struct tmpfs_inode *ti = tmpfs_data(i);
+    struct tmpfs_sb *ts = tmpfs_sb(i);
+    uint64_t want = (end + 4095) & ~4095ULL;
+
+    if (want <= ti->charged)
+        return 0;
+    uint64_t more = want - ti->charged;
+    if (atomic_fetch_add(&ts->used, more) + more > ts->limit) {
+        atomic_fetch_sub(&ts->used, more);
+        return -ENOSPC;
+    }
+    ti->charged = want;
+    return 0;
+}
+
+int tmpfs_set_size(struct inode *i, uint64_t size)
+{
+    struct tmpfs_inode *ti = tmpfs_data(i);
+
+    if (size > INT64_MAX)
+        return -EFBIG;
+    int ret = size || ti->fd >= 0 ? tmpfs_need_fd(i) : 0;
+    if (ret < 0)
+        return ret;
+    if (ti->fd >= 0 && ftruncate(ti->fd, (off_t)size) < 0)
+        return -errno;
+    if (size < ti->charged) {
+        uint64_t keep = (size + 4095) & ~4095ULL;
+        atomic_fetch_sub(&tmpfs_sb(i)->used, ti->charged - keep);
+        ti->charged = keep;
+    }
+    i->size = size;
+    return 0;
+}
+
+static ssize_t tmpfs_read(struct file *f, struct uio *u, int64_t *pos)
+{
+    struct inode *i = f->inode;
+    char buf[CHUNK];
+    ssize_t done = 0;
+
+    lock(&i->lock);
+    int fd = tmpfs_data(i)->fd;
+    if (!(f->flags & O_NOATIME))
+        clock_gettime(CLOCK_REALTIME_COARSE, &i->atime);
+    unlock(&i->lock);
+    while (fd >= 0 && u->left) {
+        ssize_t got = pread(fd, buf, MIN(sizeof(buf), u->left), *pos);
+        if (got <= 0)
+            return done ? done : got < 0 ? -errno : 0;
+        ssize_t n = uio_copy_out(u, buf, (size_t)got);
+        if (n < 0)
+            return done ? done : n;
+        done += n;
+        *pos += n;
+        if (n < got)
+            break;
+    }
+    return done;
+}
+
+/* One chunk at *pos; inode lock held. */
+static ssize_t write_chunk(struct inode *i, const char *buf, size_t len, int64_t pos)
+{
+    uint64_t end = (uint64_t)pos + len;
+
+    int ret = charge(i, end);
+    if (ret == 0)
+        ret = tmpfs_need_fd(i);
+    if (ret < 0)
+        return ret;
+    ssize_t n = pwrite(tmpfs_data(i)->fd, buf, len, pos);
+    if (n < 0)
+        return -errno;
+    if (end > i->size)
+        i->size = (uint64_t)pos + (uint64_t)n;
+    return n;
+}
+
+static ssize_t tmpfs_write(struct file *f, struct uio *u, int64_t *pos)
+{
+    struct inode *i = f->inode;
+    char buf[CHUNK];
+    ssize_t done = 0;
+
+    lock(&i->lock);
+    if (f->flags & O_APPEND)
+        *pos = (int64_t)i->size;
+    while (u->left) {
+        size_t want = MIN(sizeof(buf), u->left);
+        if (*pos > INT64_MAX - (int64_t)want) {
+            done = done ? done : -EFBIG;
+            break;
+        }
+        ssize_t got = uio_copy_in(u, buf, want);
+        ssize_t n = got <= 0 ? got : write_chunk(i, buf, (size_t)got, *pos);
+        if (n <= 0) {
+            done = done ? done : n;
+            break;
+        }
+        done += n;
+        *pos += n;
+        if (n < got) {
+            uio_revert(u, (size_t)(got - n));
+            break;
+        }
+    }
+    if (done > 0)
+        tmpfs_touch(i, true);
+    unlock(&i->lock);
+    return done;
+}
+
+static int64_t tmpfs_llseek(struct file *f, int64_t off, int whence)
+{
+    struct inode *i = f->inode;
+    int64_t base = whence == SEEK_CUR ? f->pos : whence == SEEK_END ? (int64_t)i->size : 0;
+
+    if (whence == SEEK_DATA || whence == SEEK_HOLE) {
+        int fd = tmpfs_data(i)->fd;
+        if (off < 0 || off >= (int64_t)i->size || fd < 0)
+            return -ENXIO;
+        int64_t at = lseek(fd, off, whence);
+        return at < 0 ? -errno : (f->pos = at);
+    }
+    if (whence != SEEK_SET && whence != SEEK_CUR && whence != SEEK_END)
+        return -EINVAL;
+    if (__builtin_add_overflow(base, off, &base))
+        return -EOVERFLOW;
+    return base < 0 ? -EINVAL : (f->pos = base);
+}
+
+static int tmpfs_mmap_fd(struct file *f, int prot, int flags, int *out_host_fd, uint64_t *out_off_delta)
+{
+    struct inode *i = f->inode;
+    (void)prot, (void)flags;
+
+    lock(&i->lock);
+    int ret = tmpfs_need_fd(i);
+    *out_host_fd = tmpfs_data(i)->fd;
+    unlock(&i->lock);
+    *out_off_delta = 0;
+    return ret;
+}
+
+static int tmpfs_fsync(struct file *f, bool data_only)
+{
+    (void)f, (void)data_only;
+    return 0;
+}
+
+static int tmpfs_fallocate(struct file *f, int mode, int64_t off, int64_t len)
+{
+    struct inode *i = f->inode;
+
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+        return -EOPNOTSUPP;
+    lock(&i->lock);
+    uint64_t end = (uint64_t)off + (uint64_t)len;
+    int ret = mode & FALLOC_FL_PUNCH_HOLE ? 0 : charge(i, end);
+    if (ret == 0)
+        ret = tmpfs_need_fd(i);
+    if (ret == 0 && fallocate(tmpfs_data(i)->fd, mode, off, len) < 0)
+        ret = -errno;
+    if (ret == 0) {
+        if (!(mode & (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) && end > i->size)
+            i->size = end;
+        tmpfs_touch(i, true);
+    }
+    unlock(&i->lock);
+    return ret;
+}
+
+const struct file_ops tmpfs_file_ops = {
+    .read = tmpfs_read,
+    .write = tmpfs_write,
+    .llseek = tmpfs_llseek,
+    .mmap_fd = tmpfs_mmap_fd,
+    .fsync = tmpfs_fsync,
+    .fallocate = tmpfs_fallocate,
+};

@@ -1,0 +1,75 @@
+/* Copies between the sentry and guest memory: the calls of mm.h over the platform's. */
+#include "include/platform.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+
+#include <errno.h>
+#include <string.h>
+
+int user_read(struct task *t, void *dst, uint64_t src, size_t len)
+{
+    if (!len)
+        return 0;
+    return plat_copy_in(t->pt, dst, src, len) == (ssize_t)len ? 0 : -EFAULT;
+}
+
+int user_write(struct task *t, uint64_t dst, const void *src, size_t len)
+{
+    if (!len)
+        return 0;
+    return plat_copy_out(t->pt, dst, src, len) == (ssize_t)len ? 0 : -EFAULT;
+}
+
+/* Reads up to the end of a page first, which nearly always holds the whole string, then page by page. */
+ssize_t user_string(struct task *t, char *dst, uint64_t src, size_t cap)
+{
+    size_t have = 0;
+
+    while (have < cap) {
+        uint64_t at = src + have;
+        size_t want = MIN(PAGE_SIZE - (at & (PAGE_SIZE - 1)), cap - have);
+        ssize_t n = plat_copy_in(t->pt, dst + have, at, want);
+        if (n <= 0)
+            return -EFAULT;
+        const char *end = memchr(dst + have, '\0', (size_t)n);
+        if (end)
+            return end - dst;
+        have += (size_t)n;
+    }
+    return -ENAMETOOLONG;
+}
+
+/* The platform's thread of another task, referenced: it may exit or exec meanwhile. */
+static struct plat_thread *get_plat_thread(struct task *t)
+{
+    struct plat_thread *pt;
+
+    lock(&t->tg->siglock);
+    pt = t->pt;
+    if (pt)
+        plat_thread_get(pt);
+    unlock(&t->tg->siglock);
+    return pt;
+}
+
+ssize_t task_mem_read(struct task *t, void *dst, uint64_t src, size_t len)
+{
+    struct plat_thread *pt = get_plat_thread(t);
+
+    if (!pt)
+        return -ESRCH;
+    ssize_t n = plat_copy_in(pt, dst, src, len);
+    plat_thread_put(pt);
+    return n;
+}
+
+ssize_t task_mem_write(struct task *t, uint64_t dst, const void *src, size_t len)
+{
+    struct plat_thread *pt = get_plat_thread(t);
+
+    if (!pt)
+        return -ESRCH;
+    ssize_t n = plat_copy_out(pt, dst, src, len);
+    plat_thread_put(pt);
+    return n;
+}

@@ -1,0 +1,354 @@
+/*
+ * The mount table. A mount covers a dentry of its parent mount; dentry->mounted says cheaply whether a look into the
+ * table is needed. Later mounts on the same place come first in the list, so they hide the earlier ones.
+ */
+#include "sentry/vfs/mount.h"
+
+#include "sentry/kernel/locking.h"
+#include "sentry/vfs/dcache.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct lock mounts_lock; /* (m) */
+static struct list table = LIST_INIT(table);
+static int next_id = 1;
+static struct mount *anon;
+
+static void mounts_init(void)
+{
+    lock_init(&mounts_lock, RANK_MOUNTS);
+}
+
+/* Takes over the reference on root when it succeeds. */
+static struct mount *mount_new(struct dentry *root, unsigned flags, const char *source)
+{
+    pthread_once(&once, mounts_init);
+    struct mount *m = calloc(1, sizeof(*m));
+    if (!m)
+        return NULL;
+    m->source = strdup(source);
+    if (!m->source) {
+        free(m);
+        return NULL;
+    }
+    ref_init(&m->refs);
+    m->root = root;
+    m->sb = dentry_inode(root)->sb;
+    ref_get(&m->sb->refs);
+    m->flags = flags;
+    list_init(&m->node);
+    lock(&mounts_lock);
+    m->id = next_id++;
+    unlock(&mounts_lock);
+    return m;
+}
+
+struct mount *mount_get(struct mount *m)
+{
+    ref_get(&m->refs);
+    return m;
+}
+
+void mount_put(struct mount *m)
+{
+    if (!m || !ref_put(&m->refs))
+        return;
+    dentry_put(m->root);
+    if (m->mountpoint)
+        dentry_put(m->mountpoint);
+    mount_put(m->parent);
+    sb_put(m->sb);
+    free(m->source);
+    free(m);
+}
+
+void path_get(const struct path *p)
+{
+    mount_get(p->mnt);
+    dentry_get(p->dentry);
+}
+
+void path_put(struct path *p)
+{
+    if (p->dentry)
+        dentry_put(p->dentry);
+    mount_put(p->mnt);
+    *p = (struct path){0};
+}
+
+int mount_root(struct dentry *root, unsigned flags, const char *source, struct path *out)
+{
+    struct mount *m = mount_new(root, flags, source);
+
+    if (!m)
+        return -ENOMEM;
+    lock(&mounts_lock);
+    list_push_front(&table, &m->node);
+    unlock(&mounts_lock);
+    *out = (struct path){mount_get(m), dentry_get(root)};
+    return 0;
+}
+
+int mount_at(const struct path *at, struct dentry *root, unsigned flags, const char *source)
+{
+    bool dir = S_ISDIR(dentry_inode(root)->mode), at_dir = S_ISDIR(dentry_inode(at->dentry)->mode);
+
+    if (dir != at_dir)
+        return dir ? -ENOTDIR : -EISDIR;
+    struct mount *m = mount_new(root, flags, source);
+    if (!m)
+        return -ENOMEM;
+    m->parent = mount_get(at->mnt);
+    m->mountpoint = dentry_get(at->dentry);
+    dentry_pin(at->dentry);
+    lock(&mounts_lock);
+    atomic_fetch_add(&at->dentry->mounted, 1);
+    list_push_front(&table, &m->node);
+    unlock(&mounts_lock);
+    return 0;
+}
+
+/* The mount on top of (mnt, d), counted. */
+static struct mount *find_child(struct mount *mnt, struct dentry *d)
+{
+    struct mount *it, *found = NULL;
+
+    lock(&mounts_lock);
+    list_for_each (it, &table, node) {
+        if (it->parent == mnt && it->mountpoint == d) {
+            found = mount_get(it);
+            break;
+        }
+    }
+    unlock(&mounts_lock);
+    return found;
+}
+
+void mount_traverse(struct path *p)
+{
+    while (atomic_load_explicit(&p->dentry->mounted, memory_order_relaxed)) {
+        struct mount *m = find_child(p->mnt, p->dentry);
+        if (!m)
+            return;
+        dentry_get(m->root);
+        path_put(p);
+        *p = (struct path){m, m->root};
+    }
+}
+
+bool mount_ascend(struct path *p)
+{
+    struct path up = {0};
+
+    if (p->dentry != p->mnt->root)
+        return false;
+    lock(&mounts_lock);
+    if (p->mnt->parent) {
+        up = (struct path){p->mnt->parent, p->mnt->mountpoint};
+        path_get(&up);
+    }
+    unlock(&mounts_lock);
+    if (!up.mnt)
+        return false;
+    path_put(p);
+    *p = up;
+    return true;
+}
+
+int mount_detach(const struct path *p, bool lazy)
+{
+    struct mount *m = p->mnt, *it;
+    int ret = 0;
+
+    if (p->dentry != m->root)
+        return -EINVAL;
+    lock(&mounts_lock);
+    if (!m->parent)
+        ret = -EINVAL;
+    list_for_each (it, &table, node)
+        if (it->parent == m && !lazy)
+            ret = -EBUSY;
+    /* One reference is the table's, one the caller's path. */
+    if (ret == 0 && !lazy && atomic_load(&m->refs.n) > 2)
+        ret = -EBUSY;
+    struct dentry *place = NULL;
+    struct mount *parent = NULL;
+    if (ret == 0) {
+        list_del(&m->node);
+        atomic_fetch_sub(&m->mountpoint->mounted, 1);
+        place = m->mountpoint;
+        parent = m->parent;
+        m->mountpoint = NULL;
+        m->parent = NULL;
+    }
+    unlock(&mounts_lock);
+    if (ret < 0)
+        return ret;
+    dentry_put(place);
+    mount_put(parent);
+    mount_put(m);
+    return 0;
+}
+
+int mount_bind(const struct path *from, const struct path *at, bool recursive)
+{
+    if (recursive)
+        return -EINVAL; /* submounts are not carried along */
+    struct dentry *root = dentry_get(from->dentry);
+    int ret = mount_at(at, root, mount_flags(from->mnt), from->mnt->source);
+    if (ret < 0)
+        dentry_put(root);
+    return ret;
+}
+
+int mount_remount(const struct path *p, unsigned flags)
+{
+    if (p->dentry != p->mnt->root)
+        return -EINVAL;
+    atomic_store(&p->mnt->flags, flags);
+    return 0;
+}
+
+unsigned mount_flags(const struct mount *m)
+{
+    return m->flags;
+}
+
+struct super_block *mount_sb(const struct mount *m)
+{
+    return m->sb;
+}
+
+int mount_id(const struct mount *m)
+{
+    return m->id;
+}
+
+/* ---- the mount of anonymous inodes ---- */
+
+static int anon_statfs(struct super_block *sb, struct statfs *out)
+{
+    *out = (struct statfs){.f_type = sb->magic, .f_bsize = 4096, .f_frsize = 4096, .f_namelen = NAME_MAX};
+    return 0;
+}
+
+static const struct super_ops anon_super_ops = {.statfs = anon_statfs};
+static const struct inode_ops anon_root_ops;
+
+static void make_anon(void)
+{
+    struct super_block *sb = sb_new("anon_inodefs", &anon_super_ops, 0, 0x09041934, NULL);
+    struct inode *i = sb ? inode_new(sb, &anon_root_ops, NULL, 1, S_IFDIR | 0500) : NULL;
+    struct dentry *d = i ? dentry_new_root(i) : NULL;
+
+    anon = d ? mount_new(d, 0, "anon_inodefs") : NULL;
+    if (!anon)
+        abort(); /* at start, out of memory */
+}
+
+struct mount *mount_anon(void)
+{
+    static pthread_once_t anon_once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&anon_once, make_anon);
+    return anon;
+}
+
+/* ---- /proc/PID/mounts ---- */
+
+struct formatter {
+    FILE *out;
+    const struct path *root;
+};
+
+static void print_escaped(FILE *out, const char *s)
+{
+    for (; *s; s++) {
+        if (*s == ' ' || *s == '\t' || *s == '\n' || *s == '\\')
+            fprintf(out, "\\%03o", *s);
+        else
+            fputc(*s, out);
+    }
+}
+
+/* The mount point's path as seen from the root: parts are put together from the end. Mounts lock held. */
+static const char *mount_path_locked(const struct mount *m, const struct path *root, char *buf, size_t cap)
+{
+    char *at = buf + cap - 1;
+    const struct mount *mnt = m;
+    struct dentry *d = m->root;
+
+    *at = '\0';
+    while (!(mnt == root->mnt && d == root->dentry)) {
+        if (d == mnt->root) {
+            if (!mnt->parent)
+                break;
+            d = mnt->mountpoint;
+            mnt = mnt->parent;
+            continue;
+        }
+        size_t len = strlen(d->name);
+        if ((size_t)(at - buf) < len + 1)
+            return "(unreachable)";
+        at -= len;
+        memcpy(at, d->name, len);
+        *--at = '/';
+        d = d->parent;
+    }
+    return *at ? at : "/";
+}
+
+static void print_mount_locked(const struct formatter *f, const struct mount *m, bool info)
+{
+    static const struct {
+        unsigned flag;
+        const char *name;
+    } names[] = {{MNT_NOSUID, "nosuid"}, {MNT_NODEV, "nodev"}, {MNT_NOEXEC, "noexec"}, {MNT_NOATIME, "noatime"}};
+    char path[PATH_MAX];
+    const char *place = mount_path_locked(m, f->root, path, sizeof(path));
+
+    if (info) {
+        fprintf(f->out, "%d %d %u:%u / ", m->id, m->parent ? m->parent->id : 0, major(m->sb->dev), minor(m->sb->dev));
+    } else {
+        print_escaped(f->out, m->source);
+        fputc(' ', f->out);
+    }
+    print_escaped(f->out, place);
+    if (!info)
+        fprintf(f->out, " %s", m->sb->type);
+    fprintf(f->out, " %s", m->flags & MNT_RDONLY ? "ro" : "rw");
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (m->flags & names[i].flag)
+            fprintf(f->out, ",%s", names[i].name);
+    if (!(m->flags & MNT_NOATIME))
+        fprintf(f->out, ",relatime");
+    if (info) {
+        fprintf(f->out, " - %s ", m->sb->type);
+        print_escaped(f->out, m->source);
+        fprintf(f->out, " rw\n");
+    } else {
+        fprintf(f->out, " 0 0\n");
+    }
+}
+
+int mount_format(const struct path *root, bool mountinfo, char **out, size_t *out_len)
+{
+    struct formatter f = {.root = root};
+    struct list *it;
+
+    *out = NULL;
+    f.out = open_memstream(out, out_len);
+    if (!f.out)
+        return -ENOMEM;
+    lock(&mounts_lock);
+    for (it = table.prev; it != &table; it = it->prev)
+        print_mount_locked(&f, list_entry(it, struct mount, node), mountinfo);
+    unlock(&mounts_lock);
+    return fclose(f.out) ? -ENOMEM : 0;
+}

@@ -1,0 +1,29 @@
+/* Mounts, as the path walk sees them. */
+#pragma once
+
+#include "sentry/vfs/vfs.h"
+
+struct mount {
+    refcount_t refs;
+    int id;                    /* (c) */
+    struct super_block *sb;    /* (c) counted */
+    struct dentry *root;       /* (c) counted */
+    struct mount *parent;      /* (m) counted; NULL: the root mount, an anonymous or a detached one */
+    struct dentry *mountpoint; /* (m) in parent; counted */
+    _Atomic unsigned flags;    /* MNT_* */
+    char *source;              /* (c) */
+    struct list node;          /* (m) on the table */
+};
+
+struct mount *mount_get(struct mount *m);
+void mount_put(struct mount *m);
+
+/* If something is mounted at *p, moves *p (counted) to its root, as often as it takes. */
+void mount_traverse(struct path *p);
+/* If *p is the root of a mount, moves it to the mount point; false: it is the top. */
+bool mount_ascend(struct path *p);
+/* umount2(2) of the topmost mount at p: -EINVAL (not a mount point), -EBUSY. */
+int mount_detach(const struct path *p, bool lazy) must_check;
+/* Bind: another mount of what p names, to be attached with mount_attach(); NULL: no memory. */
+int mount_bind(const struct path *from, const struct path *at, bool recursive) must_check;
+int mount_remount(const struct path *p, unsigned flags) must_check;
