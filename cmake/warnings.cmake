@@ -4,7 +4,7 @@ function(sbox_warnings target)
     -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
     -fPIE -fstack-protector-strong -fno-strict-aliasing -fno-common)
   if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
-    target_compile_options(${target} PRIVATE -Wthread-safety -Wno-missing-field-initializers)
+    target_compile_options(${target} PRIVATE -Wthread-safety -Wno-error=thread-safety-analysis -Wno-missing-field-initializers)
   else()
     target_compile_options(${target} PRIVATE -ftrivial-auto-var-init=zero -Wno-missing-field-initializers)
   endif()

@@ -117,7 +117,7 @@ static int pseudo_iterate(struct file *f, int64_t *pos, dir_emit_fn emit, void *
         if (i + 2 < *pos)
             continue;
         const struct pseudo_node *c = &children[i];
-        if (!emit(ctx, c->name, strlen(c->name), pseudo_ino(c, &d->arg), IFTODT(c->mode), i + 3))
+        if (!emit(ctx, c->name, strlen(c->name), pseudo_ino(c, &d->arg), (unsigned char)IFTODT(c->mode), i + 3))
             return 0;
         *pos = i + 3;
     }

@@ -392,7 +392,7 @@ static int tmpfs_iterate(struct file *f, int64_t *pos, dir_emit_fn emit, void *c
             break;
         if (e->pos < *pos)
             continue;
-        room = emit(ctx, e->name, strlen(e->name), e->inode->ino, IFTODT(e->inode->mode), e->pos + 1);
+        room = emit(ctx, e->name, strlen(e->name), e->inode->ino, (unsigned char)IFTODT(e->inode->mode), e->pos + 1);
         if (room)
             *pos = e->pos + 1;
     }
