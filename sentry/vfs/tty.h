@@ -1,0 +1,23 @@
+/* The guest's terminal: the host's terminal underneath, with job control of the guest's own sessions. */
+#pragma once
+
+#include "lib/compiler.h"
+
+struct file;
+struct session;
+struct task;
+struct tty;
+
+/* A file on the host terminal host_fd (taken over). All such files share one struct tty. */
+int tty_new_file(int host_fd, unsigned flags, struct file **out) must_check;
+/* open(2) of /dev/tty: turns f into a file on t's controlling terminal. -ENXIO: none. */
+int tty_open_current(struct task *t, struct file *f) must_check;
+/* Makes the terminal the controlling one of t's session (boot does it for the first process). -EPERM. */
+int tty_set_controlling(struct task *t, struct file *f) must_check;
+/* The session leader exits: SIGHUP and SIGCONT to the foreground group, and the session has no terminal any more.
+ * tasks_lock is held by the caller. */
+void tty_session_exit(struct session *s);
+/* The host terminal made a signal (Ctrl-C, Ctrl-Z, Ctrl-\): the guest's foreground group gets it. */
+void tty_host_signal(int sig);
+/* The host terminal's window changed size: SIGWINCH to the foreground group. */
+void tty_winch(void);
