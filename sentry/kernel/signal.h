@@ -15,6 +15,7 @@
 struct task;
 struct thread_group;
 struct pgrp;
+struct sysargs;
 
 #define NSIG_MAX 64
 
@@ -73,3 +74,11 @@ void signal_set_blocked(struct task *t, sigset64_t blocked);
 
 /* For execve: handlers to default, altstack off; unshares sighand if shared. */
 void signal_reset_for_exec(struct task *t);
+
+/*
+ * Delivers to t, in its own worker and before it goes back to the guest, until nothing is left. call: the system call
+ * that is ending with *ret, or NULL. SIG_HANDLED: the registers are set for a handler; SIG_FATAL: t's group must end
+ * with the wait status *ret; SIG_NONE: *ret is unchanged, and a call to be restarted is called again by the dispatcher.
+ */
+enum sig_outcome { SIG_NONE, SIG_HANDLED, SIG_FATAL };
+enum sig_outcome signal_deliver(struct task *t, long *ret, const struct sysargs *call);

@@ -87,9 +87,22 @@ struct task {
     bool vfork_child;              /* (T) its parent waits in vfork_done */
     struct vfork_done *vfork_done; /* (T) */
 
-    int exit_code;                  /* (T) wait status of this thread, once exiting */
-    bool no_new_privs;              /* (o) */
-    int8_t nice;                    /* (a) */
+    int exit_code;          /* (T) wait status of this thread, once exiting */
+    bool no_new_privs;      /* (o) */
+    int8_t nice;            /* (a) */
+    int policy;             /* (T) SCHED_* as set; the host schedules all alike */
+    int rt_priority;        /* (T) */
+    bool reset_on_fork;     /* (T) SCHED_RESET_ON_FORK */
+    uint64_t timer_slack;   /* (o) prctl(PR_SET_TIMERSLACK), ns; 0: the default */
+    uint32_t personality;   /* (o) personality(2) */
+    uint64_t set_child_tid; /* (o) guest address that the child itself stores its id to at its start */
+    _Atomic bool born;      /* (a) linked into the tables: its first instruction may run */
+    _Atomic bool exited;    /* (a) do_exit() has begun */
+    /*
+     * (a) true while the guest may be running: a sender then has to plat_kick() it. The dispatcher sets it before its
+     * last look at signal_wake and clears it at each stop; a sender sets signal_wake first and looks at this after.
+     */
+    _Atomic bool in_guest;
     uint64_t start_time;            /* (c) CLOCK_BOOTTIME ns */
     cpu_set_t affinity;             /* (T) */
     _Atomic uint64_t nvcsw, nivcsw; /* (a) voluntary and involuntary switches, for getrusage */
@@ -123,6 +136,9 @@ struct thread_group {
     bool reaped;            /* (T) */
     bool execed;            /* (T) has called execve since fork: setpgid() is then EACCES */
     bool child_subreaper;   /* (T) */
+    int retired;            /* (T) host processes that execve replaced and whose end was not yet reported */
+    bool ended;             /* (T) every task has exited; a zombie once the host process is gone */
+    int exit_status;        /* (T) wait status, once ended */
     bool process_dead;      /* (T) process_died() was called: usage is final */
     struct task *exec_task; /* (T) the task in execve() that waits for its siblings to go; NULL: none */
     int dumpable;           /* (a) */
@@ -181,6 +197,14 @@ struct pgrp *pgrp_find_locked(pid_t pgid) must_check;
 /* Calls fn for every live thread group, ordered by tgid, under tasks_lock; stops when fn returns false. (/proc, kill
  * -1) */
 void tg_for_each_locked(bool (*fn)(struct thread_group *tg, void *data), void *data);
+
+/* The session with this id that has a process group in use, or NULL. No reference. tasks_lock held. */
+struct session *session_find_locked(pid_t sid) must_check;
+void pgrp_get(struct pgrp *pg);
+void pgrp_put(struct pgrp *pg);
+
+/* The most tasks the sandbox may have (--pids); 0: PID_LIMIT / 4. Called once at boot. */
+void task_set_limit(unsigned limit);
 
 /* The first process. Makes session 1, group 1, pid 1 with the given credentials, files and fs context (references are
  * taken over), but starts nothing: exec does (syscalls/exec.c: init_exec). */

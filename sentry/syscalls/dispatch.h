@@ -1,0 +1,30 @@
+/* The way in from the platform and back: what boot hands to plat_init(), and what it may set before the guest runs. */
+#pragma once
+
+#include "include/platform.h"
+#include "lib/compiler.h"
+#include "sentry/syscalls/syscalls.h"
+
+#include <stdbool.h>
+
+/* For plat_init(). */
+extern const struct platform_client sentry_client;
+
+/* The platform's two calls; see include/platform.h. The cookies are struct task and struct thread_group. */
+struct plat_resume sentry_event(void *cookie, struct plat_thread *pt, const struct plat_event *ev);
+void sentry_process_died(void *process_cookie, int status, const struct rusage *ru);
+
+/* Ends the sandbox: init has ended with this wait status. Given by boot. May return while the rest winds down. */
+void sentry_exit(int wait_status);
+
+/* --strace: each call is written to fd as a line; -1 (the start): off. */
+void strace_set_fd(int fd);
+bool strace_on(void);
+void strace_call(struct task *t, const struct sysargs *a, long ret);
+
+/* --report: how often each call was made, and how often it was answered ENOSYS for want of a handler. */
+struct syscall_count {
+    uint64_t calls, missing;
+};
+void syscall_count_enable(void);
+struct syscall_count syscall_count_get(unsigned nr);
