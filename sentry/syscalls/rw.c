@@ -25,7 +25,7 @@ static int limit_file_size(struct task *t, struct file *f, struct uio *u, const 
     uint64_t limit = t->tg->rlimits[RLIMIT_FSIZE].rlim_cur;
     if (limit == RLIM64_INFINITY || !S_ISREG(f->inode->mode))
         return 0;
-    uint64_t at = pos ? (uint64_t)*pos : (uint64_t)f->pos;
+    uint64_t at = pos ? (uint64_t)*pos : (uint64_t)MAX(f->pos, 0);
     if (f->flags & O_APPEND)
         at = f->inode->size;
     if (at >= limit && u->left) {

@@ -6,7 +6,7 @@
  * asks their files what is true: only then is an event reported, and a level-triggered item goes back to the list's
  * end.
  *
- * Items do not hold their file: the last put of a file calls epoll_forget_file(), which takes its items out.
+ * Items do not hold their file: the last put of a file calls epoll_file_released(), which takes its items out.
  *
  * Locks, in order: tree_lock (who watches whom: nesting, and items against the end of their file or instance), ep->lock
  * (items, and asking files), ready_lock (the ready list; taken in wake callbacks, RANK_READY). tree_lock and ep->lock
@@ -143,7 +143,7 @@ static void item_free(struct ep_item *it)
     free(it);
 }
 
-void epoll_forget_file(struct file *f)
+void epoll_file_released(struct file *f)
 {
     lock(&f->epoll_lock);
     bool none = list_empty(&f->epoll_items);

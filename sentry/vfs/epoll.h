@@ -17,4 +17,4 @@ int epoll_control(struct file *ep, int op, int fd, struct file *target, const st
 int epoll_wait_events(struct task *t, struct file *ep, uint64_t addr, int max, bool nowait,
                       int64_t deadline) must_check;
 /* For file.c, at the last put and before file_ops.release: takes f out of all epoll instances. */
-void epoll_forget_file(struct file *f);
+void epoll_file_released(struct file *f);

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* flock.c drops the process's record locks at each close. */
+void file_locks_close(struct file *f, struct task *t) __attribute__((weak));
+
 #define FIRST_SIZE 64
 #define BITS 64
 #define FD_LIMIT (1 << 20) /* nr_open */
@@ -114,6 +117,8 @@ struct files *files_get(struct files *fs)
 /* What close(2) does with a file that has left the table. */
 static void close_file(struct file *f, struct task *t)
 {
+    if (t && f->inode && file_locks_close)
+        file_locks_close(f, t);
     if (f->ops && f->ops->flush && t)
         f->ops->flush(f, t);
     file_put(f);

@@ -10,6 +10,8 @@
 
 /* epoll.c forgets the file when its last reference goes. */
 void epoll_file_released(struct file *f) __attribute__((weak));
+/* flock.c drops the locks that the description holds. */
+void file_locks_release(struct file *f) __attribute__((weak));
 
 struct file *file_new(const struct path *p, unsigned fmode, unsigned flags, const struct cred *cred)
 {
@@ -43,6 +45,8 @@ void file_put(struct file *f)
         return;
     if (!list_empty(&f->epoll_items) && epoll_file_released)
         epoll_file_released(f);
+    if (f->inode && file_locks_release)
+        file_locks_release(f);
     if (f->ops && f->ops->release)
         f->ops->release(f);
     if (f->fmode & FMODE_EXEC)

@@ -173,13 +173,65 @@ uint32_t hostio_poll(struct hostio *h, struct poll_table *pt)
     return ev | (r & POLLIN ? EPOLLRDNORM : 0) | (r & POLLOUT ? EPOLLWRNORM : 0);
 }
 
-static ssize_t hostfd_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
+/*
+ * A regular file's position is the host description's, which our siblings (2>&1) and the user's shell share. So f->pos
+ * stays OWN_POS, and a transfer at any other position is a pread or pwrite.
+ */
+#define OWN_POS (-1)
+
+static ssize_t read_at(struct hostio *h, struct uio *u, int64_t *pos)
 {
+    unsigned char buf[BOUNCE];
+    ssize_t done = 0;
+    while (u->left) {
+        ssize_t n = pread(h->fd, buf, MIN(u->left, sizeof(buf)), *pos);
+        if (n <= 0)
+            return done || n == 0 ? done : -errno;
+        n = uio_copy_out(u, buf, (size_t)n);
+        if (n <= 0)
+            return done ? done : n;
+        *pos += n;
+        done += n;
+    }
+    return done;
+}
+
+static ssize_t write_at(struct hostio *h, struct uio *u, int64_t *pos)
+{
+    unsigned char buf[BOUNCE];
+    ssize_t done = 0;
+    while (u->left) {
+        ssize_t got = uio_copy_in(u, buf, MIN(u->left, sizeof(buf)));
+        if (got <= 0)
+            return done ? done : got;
+        ssize_t n = pwrite(h->fd, buf, (size_t)got, *pos);
+        if (n < 0)
+            return done ? done : -errno;
+        *pos += n;
+        done += n;
+        if (n < got)
+            break;
+    }
+    return done;
+}
+
+static bool positioned(struct file *f, const int64_t *pos)
+{
+    struct hostio *h = f->priv;
+    return S_ISREG(h->mode) && *pos != OWN_POS;
+}
+
+static ssize_t hostfd_read(struct file *f, struct uio *u, int64_t *pos)
+{
+    if (positioned(f, pos))
+        return read_at(f->priv, u, pos);
     return hostio_read(f->priv, u, f->flags & O_NONBLOCK);
 }
 
-static ssize_t hostfd_write(struct file *f, struct uio *u, int64_t *pos unused_arg)
+static ssize_t hostfd_write(struct file *f, struct uio *u, int64_t *pos)
 {
+    if (positioned(f, pos))
+        return write_at(f->priv, u, pos);
     return hostio_write(f->priv, u, f->flags & O_NONBLOCK);
 }
 
@@ -234,7 +286,11 @@ int hostfd_new_file(int host_fd, unsigned flags, struct file **out)
         fmode |= FMODE_STREAM;
     ret = file_new_anon(S_ISREG(h->mode) ? "host:file" : "host:stream", &hostfd_ops, fmode,
                         flags & (O_ACCMODE | O_APPEND | O_NONBLOCK), h->mode, h, out);
-    if (ret < 0)
+    if (ret < 0) {
         hostio_free(h);
-    return ret;
+        return ret;
+    }
+    if (S_ISREG(h->mode))
+        (*out)->pos = OWN_POS;
+    return 0;
 }

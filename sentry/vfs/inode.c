@@ -7,6 +7,9 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
+/* flock.c frees what it hung on the inode. */
+void file_locks_free(struct inode *i) __attribute__((weak));
+
 dev_t sb_new_dev(void)
 {
     static _Atomic unsigned next_minor = 20; /* anonymous devices: major 0, as on Linux */
@@ -75,6 +78,8 @@ void inode_put(struct inode *i)
     struct super_block *sb = i->sb;
     if (i->ops->evict)
         i->ops->evict(i);
+    if (file_locks_free)
+        file_locks_free(i);
     lock_destroy(&i->lock);
     free(i);
     sb_put(sb);
