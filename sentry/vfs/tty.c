@@ -216,6 +216,21 @@ out:
     return ret;
 }
 
+/* The session has no terminal any more; its foreground group hears of it. */
+static void disconnect_locked(struct session *s)
+{
+    struct tty *tty = s->tty;
+    if (!tty)
+        return;
+    if (tty->foreground) {
+        send_foreground_locked(tty, SIGHUP);
+        send_foreground_locked(tty, SIGCONT);
+    }
+    tty->foreground = 0;
+    tty->session = NULL;
+    s->tty = NULL;
+}
+
 /* TIOCNOTTY. The terminal is the session's: a process that is not its leader has none of its own to give up. */
 static long give_up(struct tty *tty, struct task *t)
 {
@@ -225,7 +240,7 @@ static long give_up(struct tty *tty, struct task *t)
     if (s->tty == tty) {
         ret = 0;
         if (s->sid == t->tg->tgid)
-            tty_session_exit(s);
+            disconnect_locked(s);
     }
     unlock(&tasks_lock);
     return ret;
@@ -366,16 +381,9 @@ int tty_set_controlling(struct task *t, struct file *f)
 
 void tty_session_exit(struct session *s)
 {
-    struct tty *tty = s->tty;
-    if (!tty)
-        return;
-    if (tty->foreground) {
-        send_foreground_locked(tty, SIGHUP);
-        send_foreground_locked(tty, SIGCONT);
-    }
-    tty->foreground = 0;
-    tty->session = NULL;
-    s->tty = NULL;
+    lock(&tasks_lock);
+    disconnect_locked(s);
+    unlock(&tasks_lock);
 }
 
 void tty_host_signal(int sig)

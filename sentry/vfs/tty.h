@@ -15,9 +15,9 @@ int tty_open_current(struct task *t, struct file *f) must_check;
 /* Makes the terminal the controlling one of t's session (boot does it for the first process). -EPERM. */
 int tty_set_controlling(struct task *t, struct file *f) must_check;
 /* The session leader exits: SIGHUP and SIGCONT to the foreground group, and the session has no terminal any more.
- * tasks_lock is held by the caller. */
+ * Takes tasks_lock. */
 void tty_session_exit(struct session *s);
-/* The host terminal made a signal (Ctrl-C, Ctrl-Z, Ctrl-\): the guest's foreground group gets it. */
+/* The host terminal made a signal (Ctrl-C, Ctrl-Z, Ctrl-backslash): the guest's foreground group gets it. */
 void tty_host_signal(int sig);
 /* The host terminal's window changed size: SIGWINCH to the foreground group. */
 void tty_winch(void);
