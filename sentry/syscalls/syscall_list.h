@@ -173,7 +173,7 @@ N(setsockopt, "")
 N(getsockopt, "")
 #endif
 #ifdef __NR_clone
-S(clone, SYS_FULL, "")
+S(clone, SYS_PARTLY, "no namespaces, no CLONE_PIDFD")
 #endif
 #ifdef __NR_fork
 S(fork, SYS_FULL, "")
@@ -188,7 +188,7 @@ S(execve, SYS_FULL, "")
 S(exit, SYS_FULL, "")
 #endif
 #ifdef __NR_wait4
-S(wait4, SYS_FULL, "")
+S(wait4, SYS_PARTLY, "__WNOTHREAD waits for the whole process's children")
 #endif
 #ifdef __NR_kill
 S(kill, SYS_FULL, "")
@@ -314,7 +314,7 @@ N(ptrace, "")
 S(getuid, SYS_FULL, "")
 #endif
 #ifdef __NR_syslog
-N(syslog, "")
+S(syslog, SYS_PARTLY, "always EPERM: the kernel log is not shown")
 #endif
 #ifdef __NR_getgid
 S(getgid, SYS_FULL, "")
@@ -476,10 +476,10 @@ N(pivot_root, "")
 N(_sysctl, "")
 #endif
 #ifdef __NR_prctl
-S(prctl, SYS_FULL, "")
+S(prctl, SYS_PARTLY, "common options; no seccomp filters, no PR_SET_MM")
 #endif
 #ifdef __NR_arch_prctl
-S(arch_prctl, SYS_FULL, "")
+S(arch_prctl, SYS_PARTLY, "segment bases only")
 #endif
 #ifdef __NR_adjtimex
 N(adjtimex, "")
@@ -614,7 +614,7 @@ S(time, SYS_FULL, "")
 S(futex, SYS_FULL, "")
 #endif
 #ifdef __NR_sched_setaffinity
-S(sched_setaffinity, SYS_FULL, "")
+S(sched_setaffinity, SYS_PARTLY, "kept and shown, not yet applied to the host thread")
 #endif
 #ifdef __NR_sched_getaffinity
 S(sched_getaffinity, SYS_FULL, "")
@@ -932,7 +932,7 @@ N(sendmmsg, "")
 N(setns, "")
 #endif
 #ifdef __NR_getcpu
-S(getcpu, SYS_FULL, "")
+S(getcpu, SYS_PARTLY, "the first CPU of the affinity mask")
 #endif
 #ifdef __NR_process_vm_readv
 S(process_vm_readv, SYS_FULL, "")
@@ -977,7 +977,7 @@ S(execveat, SYS_FULL, "")
 N(userfaultfd, "")
 #endif
 #ifdef __NR_membarrier
-S(membarrier, SYS_FULL, "")
+S(membarrier, SYS_PARTLY, "private expedited barriers only")
 #endif
 #ifdef __NR_mlock2
 N(mlock2, "")
@@ -1043,7 +1043,7 @@ N(fspick, "")
 N(pidfd_open, "")
 #endif
 #ifdef __NR_clone3
-S(clone3, SYS_FULL, "")
+S(clone3, SYS_PARTLY, "no namespaces, no CLONE_PIDFD")
 #endif
 #ifdef __NR_close_range
 S(close_range, SYS_FULL, "")

@@ -220,3 +220,4 @@ DECLARE_SYSCALL(openat2);
 DECLARE_SYSCALL(faccessat2);
 DECLARE_SYSCALL(epoll_pwait2);
 DECLARE_SYSCALL(futex_waitv);
+DECLARE_SYSCALL(syslog);
