@@ -1,6 +1,7 @@
 /* ELF headers and script lines, good and hostile. */
 #include "sentry/mm/elf.h"
 #include "sentry/mm/script.h"
+#include "sentry/mm/stack_image.h"
 
 #include <check.h>
 #include <elf.h>
@@ -146,6 +147,53 @@ START_TEST(scripts)
 }
 END_TEST
 
+/* The word at guest address addr of the image. */
+static uint64_t word_at(const struct stack_image *img, uint64_t addr)
+{
+    uint64_t w;
+
+    ck_assert(addr >= img->sp && addr + sizeof(w) <= img->sp + img->len);
+    memcpy(&w, img->bytes + (addr - img->sp), sizeof(w));
+    return w;
+}
+
+static const char *string_at(const struct stack_image *img, uint64_t addr)
+{
+    ck_assert(addr >= img->sp && addr < img->sp + img->len);
+    return img->bytes + (addr - img->sp);
+}
+
+START_TEST(stack)
+{
+    struct exec_strings s = {0};
+    struct stack_image img;
+    const uint64_t auxv[] = {AT_PAGESZ, 4096, AT_NULL, 0}, top = 0x7000000000;
+    const char *const front[] = {"/bin/sh", "./script"};
+
+    ck_assert_int_eq(exec_strings_add(&s, "old", 3, 1000), 0);
+    ck_assert_int_eq(exec_strings_add(&s, "arg", 3, 1000), 0);
+    s.argc = 2;
+    ck_assert_int_eq(exec_strings_add(&s, "A=b", 3, 1000), 0);
+    s.envc = 1;
+    ck_assert_int_eq(exec_strings_prepend(&s, front, 2, 1, 1000), 0);
+    ck_assert_int_eq(exec_strings_add(&s, "x", 1, s.len + 1), -E2BIG);
+    ck_assert_int_eq(stack_image_build(&s, "./script", auxv, "0123456789abcdef", top, 64, &img), -E2BIG);
+    ck_assert_int_eq(stack_image_build(&s, "./script", auxv, "0123456789abcdef", top, 4096, &img), 0);
+    ck_assert_uint_eq(img.sp % 16, 0);
+    ck_assert_uint_eq(word_at(&img, img.sp), 3);
+    ck_assert_str_eq(string_at(&img, word_at(&img, img.sp + 8)), "/bin/sh");
+    ck_assert_str_eq(string_at(&img, word_at(&img, img.sp + 16)), "./script");
+    ck_assert_str_eq(string_at(&img, word_at(&img, img.sp + 24)), "arg");
+    ck_assert_uint_eq(word_at(&img, img.sp + 32), 0);
+    ck_assert_str_eq(string_at(&img, word_at(&img, img.sp + 40)), "A=b");
+    ck_assert_uint_eq(word_at(&img, img.sp + 48), 0);
+    ck_assert_uint_eq(word_at(&img, img.sp + 56), AT_PAGESZ);
+    ck_assert_uint_eq(img.env_end - img.arg_start, s.len);
+    stack_image_free(&img);
+    exec_strings_free(&s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("image");
@@ -155,6 +203,7 @@ int main(void)
     tcase_add_test(c, segments);
     tcase_add_test(c, hostile_segments);
     tcase_add_test(c, scripts);
+    tcase_add_test(c, stack);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
