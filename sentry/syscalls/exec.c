@@ -249,9 +249,8 @@ static int exec_commit(struct exec *x)
         return ret;
     }
     set_exe(t->tg, x->exe);
-    task_exec_commit(t, pt, loaded.mm, x->cred, base_name(x->path));
+    task_exec_commit(t, pt, loaded.mm, x->cred, base_name(x->path)); /* closes what is close-on-exec */
     x->cred = NULL;
-    files_close_on_exec(t);
     plat_start(pt, &loaded.regs);
     return 0;
 }
