@@ -10,11 +10,12 @@
 static _Thread_local struct lock *held_locks[MAX_HELD];
 static _Thread_local int held_count;
 
-static void check_order(const struct lock *l, const struct lock *allowed_equal)
+/* equal_fine: locks of l's own rank may be held. */
+static void check_order(const struct lock *l, bool equal_fine)
 {
     for (int i = 0; i < held_count; i++) {
         const struct lock *h = held_locks[i];
-        if (h == l || (l->rank != 0 && h->rank != 0 && h->rank >= l->rank && h != allowed_equal)) {
+        if (h == l || (l->rank != 0 && h->rank != 0 && h->rank >= l->rank + (equal_fine ? 1 : 0))) {
             fprintf(stderr, "sbox: lock order: rank %d taken while rank %d is held\n", l->rank, h->rank);
             abort();
         }
@@ -62,12 +63,12 @@ void lock_destroy(struct lock *l)
     pthread_mutex_destroy(&l->mutex);
 }
 
-static void lock_checked(struct lock *l, const struct lock *allowed_equal) NO_THREAD_SAFETY
+static void lock_checked(struct lock *l, bool equal_fine) NO_THREAD_SAFETY
 {
 #ifdef SBOX_DEBUG
-    check_order(l, allowed_equal);
+    check_order(l, equal_fine);
 #else
-    (void)allowed_equal;
+    (void)equal_fine;
 #endif
     pthread_mutex_lock(&l->mutex);
 #ifdef SBOX_DEBUG
@@ -77,7 +78,12 @@ static void lock_checked(struct lock *l, const struct lock *allowed_equal) NO_TH
 
 void lock(struct lock *l) NO_THREAD_SAFETY
 {
-    lock_checked(l, NULL);
+    lock_checked(l, false);
+}
+
+void lock_nested(struct lock *l) NO_THREAD_SAFETY
+{
+    lock_checked(l, true);
 }
 
 void unlock(struct lock *l) NO_THREAD_SAFETY
@@ -96,7 +102,7 @@ void lock_pair(struct lock *a, struct lock *b) NO_THREAD_SAFETY
     }
     struct lock *first = (uintptr_t)a < (uintptr_t)b ? a : b;
     lock(first);
-    lock_checked(first == a ? b : a, first);
+    lock_checked(first == a ? b : a, true);
 }
 
 void unlock_pair(struct lock *a, struct lock *b) NO_THREAD_SAFETY

@@ -90,7 +90,8 @@ struct super_block {
 };
 
 struct inode_ops {
-    /* Directory operations: called with dir->lock held. New inodes are returned with one reference. */
+    /* Directory operations: called with dir->lock held (rmdir, and rename without RENAME_EXCHANGE: also the victim's if
+     * it is a directory; a victim of another type is not locked). New inodes are returned with one reference. */
     int (*lookup)(struct inode *dir, const char *name, struct inode **out); /* -ENOENT: no such name */
     int (*create)(struct inode *dir, const char *name, mode_t mode, const struct cred *cred,
                   struct inode **out); /* regular file; NULL slot: -EPERM */

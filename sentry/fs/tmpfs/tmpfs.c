@@ -215,13 +215,17 @@ static int tmpfs_link(struct inode *dir, const char *name, struct inode *target)
     return 0;
 }
 
-/* One name less for i, whose reference is given up. */
+/* One name less for i, whose reference is given up. A directory is empty, and its lock held by vfs. */
 static void drop_link(struct inode *i)
 {
-    lock(&i->lock);
-    i->nlink -= S_ISDIR(i->mode) ? 2 : 1;
+    bool dir = S_ISDIR(i->mode);
+
+    if (!dir)
+        lock(&i->lock);
+    i->nlink = dir ? 0 : i->nlink - 1;
     tmpfs_touch(i, false);
-    unlock(&i->lock);
+    if (!dir)
+        unlock(&i->lock);
     inode_put(i);
 }
 
