@@ -68,11 +68,12 @@ static int add_segment(struct elf_image *img, const Elf64_Phdr *p, uint64_t limi
     if (!img->segment_count)
         img->low = start;
     img->high = mem_page_end;
-    img->segments[img->segment_count++] = (struct elf_segment){.start = start,
-                                                               .file_end = p->p_vaddr + p->p_filesz,
-                                                               .mem_end = mem_end,
-                                                               .offset = p->p_offset & PAGE_MASK,
-                                                               .prot = prot_of(p->p_flags)};
+    img->segments[img->segment_count++] =
+        (struct elf_segment){.start = start,
+                             .file_end = p->p_filesz ? p->p_vaddr + p->p_filesz : start,
+                             .mem_end = mem_end,
+                             .offset = p->p_offset & PAGE_MASK,
+                             .prot = prot_of(p->p_flags)};
     return 0;
 }
 

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,17 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* Gives up a process that was not used: its end, when it is reported, is not the group's. */
+static void drop_process(struct task *t, struct plat_thread *pt)
+{
+    lock(&tasks_lock);
+    t->tg->retired++;
+    tg_get(t->tg); /* until process_died() */
+    unlock(&tasks_lock);
+    plat_kill(pt);
+    plat_thread_put(pt);
+}
+
 /* Builds the new image; on success *out_pt and out are the caller's to commit. */
 static int build(struct exec *x, struct plat_thread **out_pt, struct loaded *out)
 {
@@ -188,8 +200,7 @@ static int build(struct exec *x, struct plat_thread **out_pt, struct loaded *out
         return ret;
     ret = load_program(x->task, pt, &req, out);
     if (ret < 0) {
-        plat_kill(pt);
-        plat_thread_put(pt);
+        drop_process(x->task, pt);
         return ret;
     }
     *out_pt = pt;
@@ -243,14 +254,16 @@ static int exec_commit(struct exec *x)
     if (ret == 0)
         ret = task_exec_begin(t);
     if (ret < 0) {
-        plat_kill(pt);
-        plat_thread_put(pt);
+        drop_process(t, pt);
         mm_put(loaded.mm);
         return ret;
     }
     set_exe(t->tg, x->exe);
     task_exec_commit(t, pt, loaded.mm, x->cred, base_name(x->path)); /* closes what is close-on-exec */
     x->cred = NULL;
+    /* A signal from before the task counted as running again found nobody to kick. */
+    if (atomic_load(&t->signal_wake))
+        plat_kick(pt);
     plat_start(pt, &loaded.regs);
     return 0;
 }
