@@ -1,0 +1,149 @@
+/* Fids: the table of a connection, steps from one to the next, and opening what one stands for. */
+#include "gofer/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define MAX_FIDS 1000000
+
+static int fid_compare(const struct fid *a, const struct fid *b)
+{
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+RB_GENERATE_INTERNAL(fid_tree, fid, node, fid_compare, static unused_arg);
+
+struct fid *fid_find(struct conn *c, uint32_t id)
+{
+    struct fid key = {.id = id};
+
+    return RB_FIND(fid_tree, &c->fids, &key);
+}
+
+int fid_add(struct conn *c, uint32_t id, int fd, const struct fid *parent, const char *name, struct fid **out)
+{
+    struct fid *f = id == P9_NOFID || fid_find(c, id) ? NULL : calloc(1, sizeof(*f));
+
+    if (!f) {
+        close(fd);
+        return id == P9_NOFID || fid_find(c, id) ? -EBADF : -ENOMEM;
+    }
+    *f = (struct fid){.id = id, .fd = fd, .io_fd = -1, .parent_fd = -1};
+    if (parent && !c->extended) {
+        f->parent_fd = fcntl(parent->fd, F_DUPFD_CLOEXEC, 0);
+        snprintf(f->name, sizeof(f->name), "%s", name);
+    }
+    RB_INSERT(fid_tree, &c->fids, f);
+    if (out)
+        *out = f;
+    return 0;
+}
+
+void fid_remove(struct conn *c, struct fid *f)
+{
+    RB_REMOVE(fid_tree, &c->fids, f);
+    close(f->fd);
+    if (f->io_fd >= 0)
+        close(f->io_fd);
+    if (f->parent_fd >= 0)
+        close(f->parent_fd);
+    free(f->xattr);
+    free(f);
+}
+
+void fid_remove_all(struct conn *c)
+{
+    struct fid *f;
+
+    while ((f = RB_ROOT(&c->fids)))
+        fid_remove(c, f);
+}
+
+static struct timespec stx_time(const struct statx_timestamp *t)
+{
+    return (struct timespec){.tv_sec = t->tv_sec, .tv_nsec = t->tv_nsec};
+}
+
+int fd_attr(int fd, struct p9_attr *out)
+{
+    struct statx st;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
+        return -errno;
+    *out = (struct p9_attr){
+        .dev = makedev(st.stx_dev_major, st.stx_dev_minor),
+        .rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor),
+        .ino = st.stx_ino,
+        .mode = st.stx_mode,
+        .uid = st.stx_uid,
+        .gid = st.stx_gid,
+        .blksize = MIN(st.stx_blksize, 1u << 19),
+        .nlink = st.stx_nlink,
+        .size = st.stx_size,
+        .blocks = st.stx_blocks,
+        .atime = stx_time(&st.stx_atime),
+        .mtime = stx_time(&st.stx_mtime),
+        .ctime = stx_time(&st.stx_ctime),
+        .btime = {.tv_nsec = -1},
+    };
+    if (st.stx_mask & STATX_BTIME)
+        out->btime = stx_time(&st.stx_btime);
+    return 0;
+}
+
+int fid_attr(const struct fid *f, struct p9_attr *out)
+{
+    return fd_attr(f->fd, out);
+}
+
+bool name_ok(const char *name)
+{
+    return *name && strlen(name) <= NAME_MAX && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+int step(int dir_fd, const char *name)
+{
+    if (!name_ok(name))
+        return -EINVAL;
+    int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+void fd_name(int fd, char out[16])
+{
+    snprintf(out, 16, "%d", fd);
+}
+
+/*
+ * The type is checked on the O_PATH descriptor, which pins the inode: nothing can be put in its place before the open.
+ * O_NONBLOCK keeps even an allowed device from blocking the only thread.
+ */
+int fid_reopen(struct conn *c, const struct fid *f, int flags)
+{
+    struct p9_attr a;
+    char name[16];
+    bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+    int ret = fid_attr(f, &a);
+
+    if (ret < 0)
+        return ret;
+    if (S_ISLNK(a.mode))
+        return -ELOOP;
+    if (S_ISDIR(a.mode) && writes)
+        return -EISDIR;
+    if (S_ISFIFO(a.mode) || S_ISSOCK(a.mode))
+        return -ENXIO;
+    if ((S_ISCHR(a.mode) || S_ISBLK(a.mode)) && !c->tree->allow_dev)
+        return -EPERM;
+    if (writes && c->tree->readonly)
+        return -EROFS;
+    fd_name(f->fd, name);
+    flags &= O_ACCMODE | O_TRUNC | O_APPEND;
+    int fd = openat(AT_FDCWD, name, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}

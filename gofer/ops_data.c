@@ -1,0 +1,53 @@
+/* 9P2000.L's operations on directory entries. */
+#include "gofer/server.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* As many entries as fit in count; an entry's d_off is where the next read goes on. */
+static int op_readdir(struct conn *c, struct wirebuf *in, struct wirebuf *out)
+{
+    _Alignas(8) char buf[32768];
+    struct fid *f = fid_find(c, wire_get32(in));
+    uint64_t offset = wire_get64(in);
+    uint32_t count = wire_get32(in);
+
+    if (!f)
+        return -EBADF;
+    if (f->io_fd < 0) {
+        int fd = fid_reopen(c, f, O_RDONLY);
+        if (fd < 0)
+            return fd;
+        f->io_fd = fd;
+    }
+    if (lseek(f->io_fd, (off_t)offset, SEEK_SET) < 0)
+        return -errno;
+    count = MIN(count, c->msize - P9_HEADER - 4);
+    ssize_t n = getdents64(f->io_fd, buf, MIN(sizeof(buf), (size_t)count));
+    if (n < 0)
+        return -errno;
+    size_t start = out->pos, end = start + 4 + count;
+    wire_put32(out, 0);
+    for (ssize_t at = 0; at < n;) {
+        const struct dirent64 *d = (const void *)(buf + at);
+        size_t len = strlen(d->d_name);
+        if (out->pos + 24 + len > end)
+            break;
+        struct p9_attr a = {.ino = d->d_ino, .mode = DTTOIF(d->d_type)};
+        p9_put_qid(out, &a);
+        wire_put64(out, (uint64_t)d->d_off);
+        wire_put8(out, d->d_type);
+        wire_put_str(out, d->d_name, len);
+        at += d->d_reclen;
+    }
+    struct wirebuf size;
+    wire_init(&size, out->data + start, 4);
+    wire_put32(&size, (uint32_t)(out->pos - start - 4));
+    return 0;
+}
+
+const struct gofer_op ops_data[] = {{P9_TREADDIR, 16, 0, op_readdir}};
+const size_t ops_data_count = ARRAY_SIZE(ops_data);

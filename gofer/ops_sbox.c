@@ -1,0 +1,230 @@
+/* The extension's operations: see include/p9.h. */
+#include "gofer/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static int op_walk(struct conn *c, struct wirebuf *in, struct wirebuf *out)
+{
+    char names[P9_MAX_WALK][NAME_MAX + 1];
+    struct p9_attr attrs[P9_MAX_WALK];
+    struct fid *f = fid_find(c, wire_get32(in));
+    uint32_t newfid = wire_get32(in);
+    unsigned count = wire_get16(in), done = 0;
+
+    if (count > P9_MAX_WALK)
+        return -EINVAL;
+    for (unsigned i = 0; i < count; i++)
+        wire_get_str(in, names[i], sizeof(names[i]));
+    if (in->bad)
+        return -EPROTO;
+    if (!f)
+        return -EBADF;
+    int err = 0, fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    for (; done < count; done++) {
+        int next = step(fd, names[done]);
+        err = next < 0 ? next : fd_attr(next, &attrs[done]);
+        if (next >= 0) {
+            close(fd);
+            fd = next;
+        }
+        if (err < 0)
+            break;
+    }
+    if (err < 0)
+        close(fd);
+    else if ((err = fid_add(c, newfid, fd, NULL, "", NULL)) < 0)
+        return err;
+    wire_put16(out, (uint16_t)done);
+    wire_put32(out, (uint32_t)-err);
+    for (unsigned i = 0; i < done; i++)
+        p9_put_attr(out, &attrs[i]);
+    return 0;
+}
+
+static void donate(struct conn *c, int fd)
+{
+    c->reply_fd = fd;
+    c->reply_fd_owned = true;
+}
+
+static int op_open(struct conn *c, struct wirebuf *in, struct wirebuf *out unused_arg)
+{
+    struct fid *f = fid_find(c, wire_get32(in));
+    uint32_t flags = wire_get32(in);
+
+    if (!f)
+        return -EBADF;
+    int fd = fid_reopen(c, f, (int)(flags & P9_O_ACCMODE) | (flags & P9_O_TRUNC ? O_TRUNC : 0));
+    if (fd < 0)
+        return fd;
+    donate(c, fd);
+    return 0;
+}
+
+static int make_entry(struct conn *c, int dir, const struct make_req *r)
+{
+    switch (r->mode & S_IFMT) {
+    case S_IFREG:
+    case S_IFIFO:
+    case S_IFSOCK:
+        return mknodat(dir, r->name, r->mode, 0);
+    case S_IFDIR:
+        return mkdirat(dir, r->name, r->mode & 07777);
+    case S_IFLNK:
+        return symlinkat(r->target, dir, r->name);
+    default:
+        errno = c->tree->allow_dev && (S_ISCHR(r->mode) || S_ISBLK(r->mode)) ? 0 : EPERM;
+        return errno ? -1 : mknodat(dir, r->name, r->mode, r->rdev);
+    }
+}
+
+/* Owner, then the bits that chown clears; what was made is removed again if its owner cannot be set. */
+int make_node(struct conn *c, int dir_fd, const struct make_req *r, int *out_io)
+{
+    char path[16];
+
+    if (!name_ok(r->name))
+        return -EINVAL;
+    if (make_entry(c, dir_fd, r) < 0)
+        return -errno;
+    int fd = step(dir_fd, r->name);
+    if (fd < 0)
+        return fd;
+    fd_name(fd, path);
+    int ret = 0;
+    if (c->privileged && fchownat(fd, "", r->uid, r->gid, AT_EMPTY_PATH) < 0)
+        ret = -errno;
+    else if ((r->mode & 07000) && !S_ISLNK(r->mode) && fchmodat(AT_FDCWD, path, r->mode & 07777, 0) < 0)
+        ret = -errno;
+    else if (out_io && (*out_io = openat(AT_FDCWD, path, r->open_flags | O_NONBLOCK | O_CLOEXEC)) < 0)
+        ret = -errno;
+    if (ret < 0) {
+        unlinkat(dir_fd, r->name, S_ISDIR(r->mode) ? AT_REMOVEDIR : 0);
+        close(fd);
+        return ret;
+    }
+    return fd;
+}
+
+static int op_create(struct conn *c, struct wirebuf *in, struct wirebuf *out)
+{
+    char name[NAME_MAX + 1], target[PATH_MAX];
+    struct p9_attr a;
+    struct fid *dir = fid_find(c, wire_get32(in));
+    uint32_t newfid = wire_get32(in);
+    struct make_req r = {.name = name, .target = target, .open_flags = O_RDWR};
+    int io = -1;
+
+    wire_get_str(in, name, sizeof(name));
+    r.mode = wire_get32(in) & S_IFMT;
+    r.mode |= wire_get32(in) & 07777;
+    r.uid = wire_get32(in);
+    r.gid = wire_get32(in);
+    r.rdev = wire_get64(in);
+    wire_get_str(in, target, sizeof(target));
+    if (in->bad)
+        return -EPROTO;
+    if (!dir || fid_find(c, newfid))
+        return -EBADF;
+    int fd = make_node(c, dir->fd, &r, S_ISREG(r.mode) ? &io : NULL);
+    if (fd < 0)
+        return fd;
+    int ret = fd_attr(fd, &a);
+    int added = fid_add(c, newfid, fd, NULL, "", NULL);
+    if (ret < 0 || added < 0) {
+        if (io >= 0)
+            close(io);
+        return ret < 0 ? ret : added;
+    }
+    p9_put_attr(out, &a);
+    wire_put8(out, io >= 0);
+    if (io >= 0)
+        donate(c, io);
+    return 0;
+}
+
+static int op_rename(struct conn *c, struct wirebuf *in, struct wirebuf *out unused_arg)
+{
+    char from[NAME_MAX + 1], to[NAME_MAX + 1];
+    struct fid *old = fid_find(c, wire_get32(in));
+
+    wire_get_str(in, from, sizeof(from));
+    struct fid *new = fid_find(c, wire_get32(in));
+    wire_get_str(in, to, sizeof(to));
+    uint32_t flags = wire_get32(in);
+    if (!old || !new)
+        return -EBADF;
+    if (in->bad || !name_ok(from) || !name_ok(to) || (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE)))
+        return -EINVAL;
+    return syscall(SYS_renameat2, old->fd, from, new->fd, to, flags) < 0 ? -errno : 0;
+}
+
+static int op_xattr(struct conn *c, struct wirebuf *in, struct wirebuf *out)
+{
+    static char data[GOFER_MAX_XATTR];
+    char name[NAME_MAX + 1], path[16];
+    struct fid *f = fid_find(c, wire_get32(in));
+    struct p9_attr a;
+    unsigned op = wire_get8(in);
+    ssize_t n = 0;
+
+    wire_get_str(in, name, sizeof(name));
+    uint32_t flags = wire_get32(in), len = wire_get32(in);
+    const void *value = wire_take(in, len);
+    if (in->bad || !f)
+        return in->bad ? -EPROTO : -EBADF;
+    int ret = fid_attr(f, &a);
+    if (ret < 0)
+        return ret;
+    if (S_ISLNK(a.mode))
+        return -EOPNOTSUPP; /* the magic link would do, but no name space that guests use is allowed on links */
+    if ((op == P9_XATTR_SET || op == P9_XATTR_REMOVE) && c->tree->readonly)
+        return -EROFS;
+    fd_name(f->fd, path);
+    if (op == P9_XATTR_GET)
+        n = getxattr(path, name, data, sizeof(data));
+    else if (op == P9_XATTR_SET)
+        n = setxattr(path, name, value, len, (int)flags);
+    else if (op == P9_XATTR_LIST)
+        n = listxattr(path, data, sizeof(data));
+    else if (op == P9_XATTR_REMOVE)
+        n = removexattr(path, name);
+    else
+        return -EINVAL;
+    if (n < 0)
+        return -errno;
+    wire_put32(out, (uint32_t)n);
+    wire_put_bytes(out, data, (size_t)n);
+    return 0;
+}
+
+static int op_forget(struct conn *c, struct wirebuf *in, struct wirebuf *out unused_arg)
+{
+    unsigned count = wire_get16(in);
+
+    for (unsigned i = 0; i < count && !in->bad; i++) {
+        struct fid *f = fid_find(c, wire_get32(in));
+        if (f && !in->bad)
+            fid_remove(c, f);
+    }
+    return 0;
+}
+
+const struct gofer_op ops_sbox[] = {
+    {P9_XWALK, 10, OP_EXTENDED, op_walk},
+    {P9_XOPEN, 8, OP_EXTENDED, op_open},
+    {P9_XCREATE, 36, OP_EXTENDED | OP_WRITES, op_create},
+    {P9_XRENAME, 16, OP_EXTENDED | OP_WRITES, op_rename},
+    {P9_XXATTR, 15, OP_EXTENDED, op_xattr},
+    {P9_XFORGET, 2, OP_EXTENDED | OP_NO_REPLY, op_forget},
+};
+const size_t ops_sbox_count = ARRAY_SIZE(ops_sbox);
