@@ -258,6 +258,11 @@ long sys_mlock(struct task *t, const struct sysargs *a)
     return continue_range(t, a);
 }
 
+long sys_mlock2(struct task *t, const struct sysargs *a)
+{
+    return (unsigned)a->a[2] & ~(unsigned)MLOCK_ONFAULT ? -EINVAL : continue_range(t, a);
+}
+
 long sys_munlock(struct task *t, const struct sysargs *a)
 {
     return continue_range(t, a);

@@ -980,7 +980,7 @@ N(userfaultfd, "")
 S(membarrier, SYS_PARTLY, "private expedited barriers only")
 #endif
 #ifdef __NR_mlock2
-N(mlock2, "")
+S(mlock2, SYS_FULL, "")
 #endif
 #ifdef __NR_copy_file_range
 S(copy_file_range, SYS_FULL, "")

@@ -122,6 +122,7 @@ DECLARE_SYSCALL(sched_get_priority_max);
 DECLARE_SYSCALL(sched_get_priority_min);
 DECLARE_SYSCALL(sched_rr_get_interval);
 DECLARE_SYSCALL(mlock);
+DECLARE_SYSCALL(mlock2);
 DECLARE_SYSCALL(munlock);
 DECLARE_SYSCALL(mlockall);
 DECLARE_SYSCALL(munlockall);
