@@ -1,0 +1,87 @@
+/* See jail.h: capabilities(7), user_namespaces(7), pivot_root(2). */
+#include "lib/jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+pid_t jail_fork(unsigned long namespaces)
+{
+    long pid = syscall(SYS_clone, namespaces | SIGCHLD, 0, 0, 0, 0);
+
+    return pid < 0 ? -errno : (pid_t)pid;
+}
+
+static int write_proc(pid_t pid, const char *name, const char *text)
+{
+    char path[64];
+    int ret = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (write(fd, text, strlen(text)) < 0)
+        ret = -errno;
+    close(fd);
+    return ret;
+}
+
+int jail_map_ids(pid_t pid, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid, gid_t outside_gid)
+{
+    char line[64];
+
+    int ret = write_proc(pid, "setgroups", "deny");
+    if (ret < 0)
+        return ret;
+    snprintf(line, sizeof(line), "%u %u 1\n", inside_uid, outside_uid);
+    ret = write_proc(pid, "uid_map", line);
+    if (ret < 0)
+        return ret;
+    snprintf(line, sizeof(line), "%u %u 1\n", inside_gid, outside_gid);
+    return write_proc(pid, "gid_map", line);
+}
+
+int jail_die_with_parent(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = 0};
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        return -errno;
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)) ? -ESRCH : 0;
+}
+
+int jail_empty_root(void)
+{
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=555") < 0 || chdir("/tmp") < 0 ||
+        syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0 ||
+        mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        return -errno;
+    return 0;
+}
+
+int jail_drop_privileges(void)
+{
+    for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
+            return -errno;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+        return -errno;
+    cap_t none = cap_init();
+    if (!none)
+        return -ENOMEM;
+    int ret = cap_set_proc(none) < 0 ? -errno : 0;
+    cap_free(none);
+    if (ret == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        ret = -errno;
+    return ret;
+}

@@ -1,0 +1,21 @@
+/*
+ * What a process does to lose power: namespaces, id maps, an empty root, no capabilities. Used by the runtime when it
+ * starts the gofer and the sentry, and by those two when they lock themselves in. All return 0 or -errno.
+ */
+#pragma once
+
+#include "lib/compiler.h"
+
+#include <sys/types.h>
+
+/* fork(2) into new namespaces (CLONE_NEW*); the child dies with nobody: see jail_die_with_parent(). pid, 0 or -errno.
+ */
+pid_t jail_fork(unsigned long namespaces) must_check;
+/* Maps exactly one user and one group of the new user namespace of pid. setgroups(2) is denied in it. */
+int jail_map_ids(pid_t pid, uid_t inside_uid, uid_t outside_uid, gid_t inside_gid, gid_t outside_gid) must_check;
+/* SIGKILL when the parent ends; -ESRCH if it has ended already, which shows as a hang-up of fd. Call after set*id. */
+int jail_die_with_parent(int fd) must_check;
+/* A fresh read-only tmpfs becomes the root, with nothing else mounted. Needs an own mount namespace. */
+int jail_empty_root(void) must_check;
+/* Empties every capability set, the bounding set too, and sets no_new_privs. */
+int jail_drop_privileges(void) must_check;

@@ -1,0 +1,126 @@
+/*
+ * The guest's mounts, from the runtime's list: the first is the root, the others go on top in the order given. Missing
+ * directories on the way to a target are made, which needs a writable tree there (a tmpfs or an overlay).
+ */
+#include "include/boot.h"
+#include "sentry/boot/boot_internal.h"
+#include "sentry/fs/fs.h"
+#include "sentry/kernel/cred.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+static unsigned flags_of(const struct boot_mount *m)
+{
+    return (m->readonly ? MNT_RDONLY : 0U) | (m->nosuid ? MNT_NOSUID : 0U) | (m->nodev ? MNT_NODEV : 0U) |
+           (m->noexec ? MNT_NOEXEC : 0U);
+}
+
+static int new_root(const struct boot_config *cfg, const struct boot_mount *m, struct dentry **out)
+{
+    struct dentry *lower = NULL;
+
+    switch (m->kind) {
+    case MOUNT_TMPFS:
+        return tmpfs_mount(m->size_limit, m->mode, out);
+    case MOUNT_PROC:
+        return proc_mount(cfg, out);
+    case MOUNT_SYS:
+        return sysfs_mount(cfg, out);
+    case MOUNT_DEV:
+        return dev_mount(out);
+    case MOUNT_GOFER:
+        break;
+    }
+    int ret = gofer_mount(m->conn_fd, m->exclusive, m->readonly || m->overlay, m->overlay ? &lower : out);
+    return ret < 0 || !m->overlay ? ret : overlay_mount(lower, out);
+}
+
+/* Makes the directory `name` below dir; one that is there already is fine. */
+static int make_dir(struct path *dir, const char *name, const struct cred *cred)
+{
+    struct inode *parent = dentry_inode(dir->dentry), *made = NULL;
+
+    if (!parent || !parent->ops->mkdir)
+        return -EROFS;
+    int ret = parent->ops->mkdir(parent, name, 0755, cred, &made);
+    if (ret == -EEXIST)
+        return 0;
+    if (ret < 0)
+        return ret;
+    inode_put(made);
+    dentry_invalidate_children(dir->dentry);
+    return 0;
+}
+
+/* Walks from root to target, making what is missing. *out is counted. */
+static int walk_making(struct task *t, const struct path *root, const char *target, const struct cred *cred,
+                       struct path *out)
+{
+    char buf[PATH_MAX], *rest = buf, *name;
+
+    if (snprintf(buf, sizeof(buf), "%s", target) >= (int)sizeof(buf))
+        return -ENAMETOOLONG;
+    struct path at = *root;
+    path_get(&at);
+    while ((name = strsep(&rest, "/"))) {
+        struct path next;
+        if (!*name)
+            continue;
+        int ret = path_lookup_from(t, &at, name, LOOKUP_FOLLOW, &next);
+        if (ret == -ENOENT) {
+            ret = make_dir(&at, name, cred);
+            if (ret == 0)
+                ret = path_lookup_from(t, &at, name, LOOKUP_FOLLOW, &next);
+        }
+        path_put(&at);
+        if (ret < 0)
+            return ret;
+        at = next;
+    }
+    *out = at;
+    return 0;
+}
+
+static int mount_one(struct task *t, const struct boot_config *cfg, const struct boot_mount *m, const struct path *root,
+                     const struct cred *cred)
+{
+    struct path at;
+    struct dentry *d;
+
+    int ret = walk_making(t, root, m->target, cred, &at);
+    if (ret < 0)
+        return ret;
+    ret = new_root(cfg, m, &d);
+    if (ret == 0) {
+        ret = mount_at(&at, d, flags_of(m), m->source);
+        if (ret < 0)
+            dentry_put(d);
+    }
+    path_put(&at);
+    return ret;
+}
+
+int boot_root(const struct boot_config *cfg, struct path *out_root)
+{
+    struct dentry *d;
+
+    if (!cfg->mount_count)
+        return -EINVAL;
+    int ret = new_root(cfg, &cfg->mounts[0], &d);
+    return ret < 0 ? ret : mount_root(d, flags_of(&cfg->mounts[0]), cfg->mounts[0].source, out_root);
+}
+
+int boot_mounts(const struct boot_config *cfg, struct task *t, const struct path *root)
+{
+    struct cred *cred = cred_new(0, 0, NULL, 0);
+    int ret = cred ? 0 : -ENOMEM;
+
+    for (size_t i = 1; ret == 0 && i < cfg->mount_count; i++)
+        ret = mount_one(t, cfg, &cfg->mounts[i], root, cred);
+    if (cred)
+        cred_put(cred);
+    return ret;
+}
