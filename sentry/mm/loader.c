@@ -39,6 +39,7 @@ struct object {
 struct load {
     struct plat_mapping maps[MAX_MAPPINGS];
     struct file *files[MAX_MAPPINGS]; /* borrowed; NULL: anonymous */
+    uint64_t offsets[MAX_MAPPINGS];   /* as the guest knows them: without the file system's delta */
     size_t count;
     struct object exe, interp;
     uint64_t stack_start, stack_end;
@@ -115,8 +116,9 @@ static int add_map(struct load *l, uint64_t start, uint64_t end, int prot, int f
             return ret;
     }
     l->files[l->count] = file;
+    l->offsets[l->count] = off;
     l->maps[l->count++] = (struct plat_mapping){
-        .addr = start, .len = end - start, .off = off + delta, .prot = prot, .flags = flags | MAP_FIXED, .fd = fd};
+        .addr = start, .len = end - start, .off = off + delta, .prot = prot, .flags = flags, .fd = fd};
     return 0;
 }
 
@@ -125,8 +127,10 @@ static uint64_t page_up(uint64_t addr)
     return (addr + PAGE_SIZE - 1) & PAGE_MASK;
 }
 
+/* The interpreter replaces its own reservation; the program must not land on anything that is there. */
 static int add_object(struct load *l, const struct object *o)
 {
+    const int fixed = MAP_PRIVATE | (o == &l->exe ? MAP_FIXED_NOREPLACE : MAP_FIXED);
     int ret = 0;
 
     for (size_t i = 0; ret == 0 && i < o->image.segment_count; i++) {
@@ -135,9 +139,9 @@ static int add_object(struct load *l, const struct object *o)
                        mem_end = page_up(s->mem_end) + o->bias;
         bool from_file = page_up(s->file_end) > s->start;
         if (from_file)
-            ret = add_map(l, start, file_end, s->prot, MAP_PRIVATE, o->file, s->offset);
+            ret = add_map(l, start, file_end, s->prot, fixed, o->file, s->offset);
         if (ret == 0)
-            ret = add_map(l, from_file ? file_end : start, mem_end, s->prot, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0);
+            ret = add_map(l, from_file ? file_end : start, mem_end, s->prot, fixed | MAP_ANONYMOUS, NULL, 0);
     }
     return ret;
 }
@@ -274,7 +278,7 @@ static int fill_mm(struct mm *mm, const struct load *l)
         const struct plat_mapping *m = &l->maps[i];
         ret = vma_cut(mm, m->addr, m->addr + m->len);
         if (ret == 0 && l->files[i])
-            ret = vma_add(mm, m->addr, m->addr + m->len, l->files[i], m->off, m->prot, MAP_PRIVATE);
+            ret = vma_add(mm, m->addr, m->addr + m->len, l->files[i], l->offsets[i], m->prot, MAP_PRIVATE);
     }
     for (size_t i = 0; i < l->exe.image.segment_count; i++) {
         const struct elf_segment *s = &l->exe.image.segments[i];
