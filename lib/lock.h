@@ -33,7 +33,8 @@ void unlock(struct lock *l) RELEASES(l);
 void lock_pair(struct lock *a, struct lock *b) NO_THREAD_SAFETY;
 void unlock_pair(struct lock *a, struct lock *b) NO_THREAD_SAFETY;
 
-/* Takes l while locks of its own rank are held; the caller has an order among them (a directory before what is in it). */
+/* Takes l while locks of its own rank are held; the caller has an order among them (a directory before what is in it).
+ */
 void lock_nested(struct lock *l) ACQUIRES(l);
 
 /* For asserts: true if the caller may hold l (always true without SBOX_DEBUG). */
