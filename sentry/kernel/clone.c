@@ -198,15 +198,16 @@ static void child_link(struct task *c, struct task *t, uint64_t flags)
     if (!(flags & CLONE_THREAD))
         link_group_locked(c, t, flags);
     pid_attach_locked(c->tid, PID_TASK, c);
-    list_push_back(&tg->tasks, &c->tg_node);
     task_get(c);
     tg->live++;
     lock(&tg->siglock);
+    list_push_back(&tg->tasks, &c->tg_node);
     /* A thread that is made while its group is being ended must not get away. */
     if (tg->group_exiting || (tg->exec_task && tg->exec_task != t)) {
         c->killed = true;
         atomic_store(&c->signal_wake, true);
     }
+    signal_thread_start_locked(c);
     unlock(&tg->siglock);
     unlock(&tasks_lock);
 }

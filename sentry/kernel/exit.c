@@ -196,7 +196,9 @@ static bool leave_group(struct task *t, int status)
     }
     atomic_store(&t->state, TASK_ZOMBIE);
     if (t != tg->leader) {
+        lock(&tg->siglock);
         list_del(&t->tg_node);
+        unlock(&tg->siglock);
         pid_detach_locked(t->tid, PID_TASK);
         task_count_drop();
         task_put(t);
@@ -218,6 +220,7 @@ long do_exit(struct task *t, int status)
     tg_get(tg);
     if (pt)
         plat_thread_get(pt);
+    signal_thread_exit(t);
     if (t->mm)
         futex_exit(t);
     vfork_release(t);
@@ -263,7 +266,9 @@ static void take_leadership(struct task *t)
     lock(&tasks_lock);
     old = tg->leader;
     if (old != t) {
+        lock(&tg->siglock);
         list_del(&old->tg_node);
+        unlock(&tg->siglock);
         pid_detach_locked(t->tid, PID_TASK);
         task_count_drop();
         t->tid = tg->tgid;

@@ -91,7 +91,9 @@ void tg_reap_locked(struct thread_group *tg)
     list_del(&tg->sibling);
     tg->parent = NULL;
     pgrp_leave_locked(tg);
+    lock(&tg->siglock);
     list_del(&leader->tg_node);
+    unlock(&tg->siglock);
     atomic_store(&leader->state, TASK_DEAD);
     pid_detach_locked(leader->tid, PID_TASK);
     task_count_drop();

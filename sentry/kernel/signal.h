@@ -17,6 +17,13 @@ struct thread_group;
 struct pgrp;
 struct sysargs;
 
+#define SIGSET_STOP (sigbit(SIGSTOP) | sigbit(SIGTSTP) | sigbit(SIGTTIN) | sigbit(SIGTTOU))
+#define SIGSET_IGNORED (sigbit(SIGCHLD) | sigbit(SIGCONT) | sigbit(SIGURG) | sigbit(SIGWINCH))
+#define SIGSET_UNBLOCKABLE (sigbit(SIGKILL) | sigbit(SIGSTOP))
+
+/* The kernel's flag for a handler with a restorer, on architectures that have one. */
+#define SA_RESTORER_FLAG 0x04000000UL
+
 #define NSIG_MAX 64
 
 /* Bit n-1 is signal n: the kernel's sigset_t, which guests pass by 8 bytes. */
@@ -60,6 +67,9 @@ int signal_send_tg(struct thread_group *tg, int sig, const siginfo_t *info);
 int signal_send_task(struct task *t, int sig, const siginfo_t *info);
 int signal_send_pgrp_locked(struct pgrp *pg, int sig, const siginfo_t *info);
 
+/* As signal_send_tg(), from outside the sandbox: init too is not protected from it. */
+int signal_send_from_outside(struct thread_group *tg, int sig, const siginfo_t *info);
+
 /* kill(2)'s rule: may `from` send sig to the group? tasks_lock held. */
 bool signal_may_send(struct task *from, struct thread_group *to, int sig);
 
@@ -71,6 +81,41 @@ bool signal_pending(struct task *t);
 
 /* Changes the blocked mask of the calling task and re-evaluates what is pending. */
 void signal_set_blocked(struct task *t, sigset64_t blocked);
+
+/* rt_sigaction(2): sets (new not NULL) and reads (old not NULL) an action; drops what is pending and now ignored. */
+void signal_set_action(struct task *t, int sig, const struct ksigaction *new_action, struct ksigaction *old_action);
+
+/* Takes the next pending signal of t that is not in blocked off its queue into *info; 0: none. siglock held. */
+int signal_dequeue_locked(struct task *t, sigset64_t blocked, siginfo_t *info);
+
+/* Sets signal_wake to what is true now. siglock held; t's own worker only. */
+void signal_recalc_locked(struct task *t);
+
+/* True if sig's action here is to be ignored, whatever is blocked. siglock held. */
+bool signal_ignored_locked(struct thread_group *tg, int sig);
+
+/* Frees what is queued. */
+void sigpending_clear(struct sigpending *p);
+
+/* clone.c: a thread joins its group (siglock held); do_exit(): one leaves, handing on what it was to take. */
+void signal_thread_start_locked(struct task *t);
+void signal_thread_exit(struct task *t);
+
+/* signal_stop.c. Drops from the queues of tg what sig cancels, and ends a stop for SIGCONT. siglock held. */
+void signal_cancel_locked(struct thread_group *tg, int sig);
+/* The default action of a stop signal that t took. No lock held. */
+void signal_group_stop(struct task *t, int sig);
+/* Takes part in a stop: sleeps until it is over. No lock held. */
+void signal_stop_here(struct task *t);
+/* Tells the parent that the group has stopped. No lock held. */
+void signal_notify_stopped(struct task *t);
+/* Tells the parent that the group goes on, if that is still due. No lock held. */
+void signal_notify_continued(struct task *t);
+/* Wakes t, or kicks it out of guest code, to look at its signals. siglock held. */
+void signal_notify_locked(struct task *t);
+
+/* sigaltstack(2)'s state as seen with stack pointer sp: SS_ONSTACK, SS_DISABLE or 0. */
+int altstack_state(const struct task *t, uint64_t sp);
 
 /* For execve: handlers to default, altstack off; unshares sighand if shared. */
 void signal_reset_for_exec(struct task *t);

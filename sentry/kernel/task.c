@@ -37,16 +37,6 @@ static void pending_init(struct sigpending *p)
     list_init(&p->queue);
 }
 
-static void pending_free(struct sigpending *p)
-{
-    struct sigqueue *q, *next;
-
-    list_for_each_safe (q, next, &p->queue, node) {
-        list_del(&q->node);
-        free(q);
-    }
-}
-
 struct sighand *sighand_make(const struct sighand *from)
 {
     struct sighand *sh = calloc(1, sizeof(*sh));
@@ -110,7 +100,7 @@ void task_put(struct task *t)
 {
     if (!ref_put(&t->refs))
         return;
-    pending_free(&t->pending);
+    sigpending_clear(&t->pending);
     if (t->pt)
         plat_thread_put(t->pt);
     if (t->cred)
@@ -129,7 +119,7 @@ void tg_put(struct thread_group *tg)
 {
     if (!ref_put(&tg->refs))
         return;
-    pending_free(&tg->pending);
+    sigpending_clear(&tg->pending);
     sighand_unref(tg->sighand);
     lock_destroy(&tg->siglock);
     free(tg);

@@ -53,7 +53,7 @@ struct task {
     refcount_t refs;         /* (a) */
     pid_t tid;               /* (c) guest thread id */
     struct thread_group *tg; /* (c) counted reference */
-    struct list tg_node;     /* (T) on tg->tasks */
+    struct list tg_node;     /* (T)+(s) on tg->tasks: changed under both, walked under either */
     struct plat_thread *pt;  /* (o) write; read by others under (s). One counted reference; replaced by exec */
     _Atomic int state;       /* (a) enum task_state */
 
@@ -73,6 +73,7 @@ struct task {
     /* Signals. */
     struct sigpending pending; /* (s) directed at this thread */
     sigset64_t blocked;        /* (s) written by the own worker; so it may read without the lock */
+    sigset64_t sigwait;        /* (s) rt_sigtimedwait(2) waits for these, though they are blocked */
     sigset64_t saved_mask;     /* (o) mask to restore after the handler: sigsuspend, ppoll … */
     bool restore_mask;         /* (o) */
     stack_t altstack;          /* (o) guest's sigaltstack; ss_flags as stored by sigaltstack(2) */
@@ -118,7 +119,7 @@ struct usage {
 struct thread_group {
     refcount_t refs;     /* (a) */
     pid_t tgid;          /* (c) */
-    struct list tasks;   /* (T) live tasks by tg_node; the leader stays until the group is reaped */
+    struct list tasks;   /* (T)+(s) live tasks by tg_node; the leader stays until the group is reaped */
     struct task *leader; /* (T) counted reference */
     int live;            /* (T) tasks that have not exited */
 
@@ -150,6 +151,10 @@ struct thread_group {
     bool stopped;              /* (s) group stop complete */
     int stop_count;            /* (s) tasks still to stop */
     int stop_signal;           /* (s) which one */
+    bool stopping;             /* (s) a group stop is in force, complete or not */
+    bool stop_dequeued;        /* (s) a stop signal was taken off the queue; SIGCONT and SIGKILL cancel it */
+    int stop_notify;           /* (s) CLD_CONTINUED the parent is still to be told; 0: nothing */
+    sigset64_t unprotected;    /* (s) pending signals that may end even init: faults, and the runtime's */
     bool stop_reported;        /* (T) wait4(WUNTRACED) has taken it */
     bool continued;            /* (T) wait4(WCONTINUED) may take it */
 

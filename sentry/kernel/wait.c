@@ -113,7 +113,10 @@ static int host_sleep(struct task *t, int64_t deadline)
     struct timespec ts = {.tv_sec = deadline / NS_PER_SEC, .tv_nsec = deadline % NS_PER_SEC};
     int ret = 0;
 
-    atomic_store(&t->state, TASK_SLEEPING);
+    int state = atomic_load(&t->state);
+
+    if (state == TASK_RUNNING)
+        atomic_store(&t->state, TASK_SLEEPING);
     plat_block_begin();
     while (atomic_load(&t->wake_word) == ASLEEP) {
         /* WAIT_BITSET takes an absolute CLOCK_MONOTONIC time. */
@@ -125,7 +128,7 @@ static int host_sleep(struct task *t, int64_t deadline)
         }
     }
     plat_block_end();
-    atomic_store(&t->state, TASK_RUNNING);
+    atomic_store(&t->state, state);
     atomic_fetch_add_explicit(&t->nvcsw, 1, memory_order_relaxed);
     return ret;
 }

@@ -119,7 +119,7 @@ S(getitimer, SYS_FULL, "")
 S(alarm, SYS_FULL, "")
 #endif
 #ifdef __NR_setitimer
-S(setitimer, SYS_FULL, "")
+S(setitimer, SYS_PARTLY, "virtual and profiling timers both count all CPU time of the process")
 #endif
 #ifdef __NR_getpid
 S(getpid, SYS_FULL, "")
@@ -497,7 +497,7 @@ S(sync, SYS_FULL, "")
 N(acct, "")
 #endif
 #ifdef __NR_settimeofday
-N(settimeofday, "")
+S(settimeofday, SYS_FULL, "always EPERM: the time is the host's")
 #endif
 #ifdef __NR_mount
 S(mount, SYS_PARTLY, "tmpfs, proc, sysfs, bind (not recursive), remount; no MS_MOVE")
@@ -611,7 +611,7 @@ S(tkill, SYS_FULL, "")
 S(time, SYS_FULL, "")
 #endif
 #ifdef __NR_futex
-S(futex, SYS_FULL, "")
+S(futex, SYS_PARTLY, "no priority inheritance (FUTEX_LOCK_PI and its kin)")
 #endif
 #ifdef __NR_sched_setaffinity
 S(sched_setaffinity, SYS_PARTLY, "kept and shown, not yet applied to the host thread")
@@ -686,7 +686,7 @@ N(timer_getoverrun, "")
 N(timer_delete, "")
 #endif
 #ifdef __NR_clock_settime
-S(clock_settime, SYS_FULL, "")
+S(clock_settime, SYS_FULL, "always EPERM: the time is the host's")
 #endif
 #ifdef __NR_clock_gettime
 S(clock_gettime, SYS_FULL, "")
@@ -695,7 +695,7 @@ S(clock_gettime, SYS_FULL, "")
 S(clock_getres, SYS_FULL, "")
 #endif
 #ifdef __NR_clock_nanosleep
-S(clock_nanosleep, SYS_FULL, "")
+S(clock_nanosleep, SYS_PARTLY, "not by CPU clocks, and a change of the host's time does not move an absolute sleep")
 #endif
 #ifdef __NR_exit_group
 S(exit_group, SYS_FULL, "")

@@ -74,6 +74,7 @@ DECLARE_SYSCALL(fchown);
 DECLARE_SYSCALL(lchown);
 DECLARE_SYSCALL(umask);
 DECLARE_SYSCALL(gettimeofday);
+DECLARE_SYSCALL(settimeofday);
 DECLARE_SYSCALL(getrlimit);
 DECLARE_SYSCALL(getrusage);
 DECLARE_SYSCALL(sysinfo);

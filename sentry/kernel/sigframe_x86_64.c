@@ -1,0 +1,263 @@
+/*
+ * x86-64 signal frames (uapi asm/sigcontext.h and asm/ucontext.h, psABI 3.2.2 for the red zone).
+ *
+ * From the stack pointer up: return address (the restorer), struct ucontext, siginfo; above that, aligned to 64 bytes,
+ * the XSAVE area with its software-reserved bytes and the closing magic. The frame is built in one buffer of the
+ * worker's and written at once. The XSAVE area comes back through the guest's hands: sigreturn cleans its header so
+ * that the host accepts it or the guest gets SIGSEGV, as on Linux.
+ */
+#include "sentry/kernel/sigframe.h"
+
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define RED_ZONE 128
+#define XSTATE_MAX 16384
+#define FXSAVE_SIZE 512
+#define XSAVE_HEADER 512 /* offset: XSTATE_BV, XCOMP_BV, reserved */
+#define XSAVE_MIN 576
+#define SW_RESERVED 464
+#define MAGIC1 0x46505853U
+#define MAGIC2 0x46505845U
+#define AMX_FEATURES (3ULL << 17)
+#define AMX_SIZE 10000 /* an area without the tile data is smaller than this */
+
+#define UC_FLAGS 7 /* UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS */
+#define USER_CS 0x33
+#define USER_SS 0x2b
+#define EFLAGS_USER 0x50dd5ULL  /* AC RF OF DF TF SF ZF AF PF CF */
+#define EFLAGS_CLEAR 0x10500ULL /* RF DF TF */
+#define EFLAGS_FIXED 0x202ULL   /* IF and the bit that is always one */
+#define TRAP_PAGE_FAULT 14
+
+struct sigcontext_x86 {
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+    uint16_t cs, gs, fs, ss;
+    uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8];
+};
+
+struct altstack_x86 {
+    uint64_t sp;
+    int32_t flags, pad;
+    uint64_t size;
+};
+
+struct frame_x86 {
+    uint64_t restorer;
+    uint64_t uc_flags, uc_link;
+    struct altstack_x86 stack;
+    struct sigcontext_x86 mc;
+    uint64_t mask;
+    siginfo_t info;
+};
+_Static_assert(sizeof(struct frame_x86) == 440, "the kernel's struct rt_sigframe");
+
+struct sw_reserved {
+    uint32_t magic1, extended_size;
+    uint64_t features;
+    uint32_t xstate_size, padding[7];
+};
+
+static _Thread_local uint8_t buffer[sizeof(struct frame_x86) + 128 + XSTATE_MAX + 4] __attribute__((aligned(64)));
+
+static uint64_t host_features(size_t size)
+{
+    uint32_t lo, hi;
+
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    uint64_t features = ((uint64_t)hi << 32) | lo;
+    return size < AMX_SIZE ? features & ~AMX_FEATURES : features;
+}
+
+/* Completes the area as the kernel's frames have it; returns its size with the closing magic. */
+static size_t finish_xstate(uint8_t *area, size_t size)
+{
+    struct sw_reserved sw = {.magic1 = MAGIC1, .extended_size = (uint32_t)size + 4, .xstate_size = (uint32_t)size};
+    uint32_t magic2 = MAGIC2;
+
+    if (size < XSAVE_MIN)
+        return size;
+    sw.features = host_features(size);
+    memcpy(area + SW_RESERVED, &sw, sizeof(sw));
+    memcpy(area + size, &magic2, sizeof(magic2));
+    return size + sizeof(magic2);
+}
+
+static void save_regs(struct sigcontext_x86 *mc, const struct regs *r, const siginfo_t *info, sigset64_t mask)
+{
+    *mc = (struct sigcontext_x86){.r8 = r->r8,
+                                  .r9 = r->r9,
+                                  .r10 = r->r10,
+                                  .r11 = r->r11,
+                                  .r12 = r->r12,
+                                  .r13 = r->r13,
+                                  .r14 = r->r14,
+                                  .r15 = r->r15,
+                                  .rdi = r->rdi,
+                                  .rsi = r->rsi,
+                                  .rbp = r->rbp,
+                                  .rbx = r->rbx,
+                                  .rdx = r->rdx,
+                                  .rax = r->rax,
+                                  .rcx = r->rcx,
+                                  .rsp = r->rsp,
+                                  .rip = r->rip,
+                                  .eflags = r->eflags,
+                                  .cs = USER_CS,
+                                  .ss = USER_SS,
+                                  .oldmask = mask};
+    if (info->si_signo == SIGSEGV && (info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR)) {
+        mc->trapno = TRAP_PAGE_FAULT;
+        mc->err = info->si_code == SEGV_ACCERR ? 5 : 4;
+        mc->cr2 = (uint64_t)(uintptr_t)info->si_addr;
+    }
+}
+
+int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *sa, const siginfo_t *info,
+                   sigset64_t mask)
+{
+    struct frame_x86 *f = (struct frame_x86 *)(void *)buffer;
+    uint64_t sp = sigframe_stack(t, regs->rsp, sa, RED_ZONE), fp, frame;
+    uint8_t *area = buffer + sizeof(*f) + 64; /* out of the way until its place is known */
+    ssize_t size = plat_get_fpstate(t->pt, area, XSTATE_MAX);
+
+    if (size < 0 || !(sa->flags & SA_RESTORER_FLAG))
+        return -EFAULT;
+    size_t total = finish_xstate(area, (size_t)size);
+
+    fp = (sp - total) & ~63ULL;
+    frame = ((fp - sizeof(*f)) & ~15ULL) - 8;
+    if (frame >= sp) /* the subtraction went below zero */
+        return -EFAULT;
+    memmove(buffer + (fp - frame), area, total);
+    *f = (struct frame_x86){.restorer = sa->restorer, .uc_flags = UC_FLAGS, .mask = mask, .info = *info};
+    f->stack = (struct altstack_x86){
+        .sp = (uint64_t)(uintptr_t)t->altstack.ss_sp, .flags = t->altstack.ss_flags, .size = t->altstack.ss_size};
+    save_regs(&f->mc, regs, info, mask);
+    f->mc.fpstate = fp;
+    if (user_write(t, frame, buffer, (size_t)(fp - frame) + total) < 0)
+        return -EFAULT;
+    regs->rdi = (uint64_t)info->si_signo;
+    regs->rsi = frame + offsetof(struct frame_x86, info);
+    regs->rdx = frame + offsetof(struct frame_x86, uc_flags);
+    regs->rax = 0;
+    regs->rip = sa->handler;
+    regs->rsp = frame;
+    regs->eflags &= ~EFLAGS_CLEAR;
+    regs->orig_nr = (uint64_t)-1;
+    return 0;
+}
+
+/* The size of the extended area at addr, whose first FXSAVE_SIZE bytes are in area; FXSAVE_SIZE if it is not valid. */
+static size_t extended_size(struct task *t, uint64_t addr, const uint8_t *area)
+{
+    struct sw_reserved sw;
+    uint32_t magic2;
+
+    memcpy(&sw, area + SW_RESERVED, sizeof(sw));
+    if (sw.magic1 != MAGIC1 || sw.xstate_size < XSAVE_MIN || sw.xstate_size > XSTATE_MAX ||
+        sw.xstate_size > sw.extended_size)
+        return FXSAVE_SIZE;
+    if (user_read(t, &magic2, addr + sw.xstate_size, sizeof(magic2)) < 0 || magic2 != MAGIC2)
+        return FXSAVE_SIZE;
+    return sw.xstate_size;
+}
+
+static void clean_header(uint8_t *area, size_t got, size_t size)
+{
+    uint64_t present = 3; /* x87 and SSE, which the legacy area holds */
+    uint32_t mxcsr;
+
+    memcpy(&mxcsr, area + 24, sizeof(mxcsr));
+    mxcsr &= 0xffff;
+    memcpy(area + 24, &mxcsr, sizeof(mxcsr));
+    if (size < XSAVE_MIN)
+        return;
+    if (got > FXSAVE_SIZE)
+        memcpy(&present, area + XSAVE_HEADER, sizeof(present));
+    present &= host_features(size);
+    memset(area + XSAVE_HEADER, 0, 64);
+    memcpy(area + XSAVE_HEADER, &present, sizeof(present));
+}
+
+/* The state of a fresh thread. */
+static void initial_xstate(uint8_t *area)
+{
+    uint16_t fcw = 0x37f;
+    uint32_t mxcsr = 0x1f80;
+
+    memcpy(area, &fcw, sizeof(fcw));
+    memcpy(area + 24, &mxcsr, sizeof(mxcsr));
+}
+
+static int restore_xstate(struct task *t, uint64_t addr)
+{
+    uint8_t *area = buffer;
+    ssize_t size = plat_get_fpstate(t->pt, area, XSTATE_MAX); /* for its length, and the host's reserved bytes */
+    uint8_t host_sw[48];
+    size_t got = FXSAVE_SIZE;
+
+    if (size < FXSAVE_SIZE)
+        return -EFAULT;
+    memcpy(host_sw, area + SW_RESERVED, sizeof(host_sw));
+    memset(area, 0, (size_t)size);
+    if (!addr) {
+        initial_xstate(area);
+    } else {
+        if (user_read(t, area, addr, FXSAVE_SIZE) < 0)
+            return -EFAULT;
+        got = MIN(extended_size(t, addr, area), (size_t)size);
+        if (got > FXSAVE_SIZE && user_read(t, area + FXSAVE_SIZE, addr + FXSAVE_SIZE, got - FXSAVE_SIZE) < 0)
+            return -EFAULT;
+    }
+    memcpy(area + SW_RESERVED, host_sw, sizeof(host_sw));
+    clean_header(area, got, (size_t)size);
+    return plat_set_fpstate(t->pt, area, (size_t)size);
+}
+
+static void load_regs(struct regs *r, const struct sigcontext_x86 *mc)
+{
+    uint64_t kept = r->eflags & ~EFLAGS_USER;
+
+    *r = (struct regs){.r8 = mc->r8,
+                       .r9 = mc->r9,
+                       .r10 = mc->r10,
+                       .r11 = mc->r11,
+                       .r12 = mc->r12,
+                       .r13 = mc->r13,
+                       .r14 = mc->r14,
+                       .r15 = mc->r15,
+                       .rdi = mc->rdi,
+                       .rsi = mc->rsi,
+                       .rbp = mc->rbp,
+                       .rbx = mc->rbx,
+                       .rdx = mc->rdx,
+                       .rax = mc->rax,
+                       .rcx = mc->rcx,
+                       .rsp = mc->rsp,
+                       .rip = mc->rip,
+                       .eflags = (mc->eflags & EFLAGS_USER) | kept | EFLAGS_FIXED,
+                       .orig_nr = (uint64_t)-1};
+}
+
+int sigframe_restore(struct task *t, struct regs *regs, sigset64_t *mask, stack_t *altstack)
+{
+    struct frame_x86 f;
+    int ret;
+
+    if (user_read(t, &f, regs->rsp - 8, offsetof(struct frame_x86, info)) < 0)
+        return -EFAULT;
+    if (f.mc.rip >= plat_layout()->task_size)
+        return -EFAULT;
+    ret = restore_xstate(t, f.mc.fpstate);
+    if (ret < 0)
+        return ret;
+    load_regs(regs, &f.mc);
+    *mask = f.mask;
+    *altstack = (stack_t){
+        .ss_sp = (void *)(uintptr_t)f.stack.sp, .ss_flags = f.stack.flags, .ss_size = f.stack.size}; /* NOLINT */
+    return 0;
+}
