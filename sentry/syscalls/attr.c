@@ -126,7 +126,7 @@ long sys_ftruncate(struct task *t, const struct sysargs *a)
     if (!f)
         return -EBADF;
     if (S_ISREG(f->inode->mode) && (f->fmode & FMODE_WRITE))
-        ret = vfs_truncate(t, f->inode, a->a[1]);
+        ret = vfs_truncate(t, dentry_inode(f->dentry), a->a[1]);
     file_put(f);
     return ret;
 }

@@ -50,7 +50,7 @@ static int stat_fd(struct task *t, int fd, struct kstat *st)
 
     if (!f)
         return -EBADF;
-    int ret = inode_getattr(f->inode, st);
+    int ret = inode_getattr(dentry_inode(f->dentry), st);
     file_put(f);
     return ret;
 }

@@ -119,14 +119,14 @@ int vfs_truncate(struct task *t, struct inode *i, uint64_t size)
     uint64_t limit = t->tg->rlimits[RLIMIT_FSIZE].rlim_cur;
     struct kstat st;
 
-    if (size > i->size && size > limit) {
+    int ret = inode_getattr(i, &st);
+    if (ret < 0)
+        return ret;
+    if (size > st.size && size > limit) {
         siginfo_t info = {.si_signo = SIGXFSZ, .si_code = SI_KERNEL};
         signal_send_task(t, SIGXFSZ, &info);
         return -EFBIG;
     }
-    int ret = inode_getattr(i, &st);
-    if (ret < 0)
-        return ret;
     struct iattr a = {.valid = ATTR_SIZE | ATTR_MTIME_NOW, .size = size, .mode = without_suid(st.mode)};
     if (a.mode != st.mode && !cred_capable(t->cred, CAP_FSETID))
         a.valid |= ATTR_MODE;

@@ -49,10 +49,11 @@ void file_put(struct file *f)
         file_locks_release(f);
     if (f->ops && f->ops->release)
         f->ops->release(f);
+    struct inode *named = dentry_inode(f->dentry); /* where open counted; f->inode may be one below an overlay */
     if (f->fmode & FMODE_EXEC)
-        atomic_fetch_sub(&f->inode->write_deny, 1);
-    else if ((f->fmode & FMODE_WRITE) && S_ISREG(f->inode->mode))
-        atomic_fetch_add(&f->inode->write_deny, 1);
+        atomic_fetch_sub(&named->write_deny, 1);
+    else if ((f->fmode & FMODE_WRITE) && S_ISREG(named->mode))
+        atomic_fetch_add(&named->write_deny, 1);
     struct path p = {f->mnt, f->dentry};
     path_put(&p);
     if (f->cred)

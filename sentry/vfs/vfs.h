@@ -187,7 +187,8 @@ struct file {
     const struct file_ops *ops; /* (c) after open */
     struct mount *mnt;          /* (c) counted; anonymous files: the anon mount */
     struct dentry *dentry;      /* (c) counted */
-    struct inode *inode;        /* (c) == dentry's inode; counted through it */
+    struct inode *inode;        /* (c) whose bytes these are: dentry's inode, or the one below it (overlay). Attributes
+                                 * are those of dentry_inode(dentry). Counted through the dentry */
     unsigned fmode;             /* (c) FMODE_* */
     _Atomic unsigned flags;     /* O_* as F_GETFL shows; F_SETFL changes some */
     int64_t pos;                /* (p) bytes */
