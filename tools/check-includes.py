@@ -29,6 +29,8 @@ ALLOWED = {
 UPWARD = {
     "sentry/kernel/clone.c": ["sentry/vfs/"],
     "sentry/kernel/exit.c": ["sentry/vfs/", "sentry/syscalls/"],
+    "sentry/kernel/futex.c": ["sentry/vfs/vfs.h"],
+    "sentry/kernel/signal_deliver.c": ["sentry/syscalls/syscalls.h"],
     "sentry/kernel/reap.c": ["sentry/syscalls/dispatch.h"],
     "sentry/kernel/task.c": ["sentry/vfs/"],
 }

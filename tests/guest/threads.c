@@ -46,6 +46,7 @@ static void *forever(void *arg)
     (void)arg;
     for (;;)
         pause();
+    return NULL;
 }
 
 int main(void)
