@@ -268,13 +268,13 @@ static void take_leadership(struct task *t)
     if (old != t) {
         lock(&tg->siglock);
         list_del(&old->tg_node);
+        tg->leader = t;
         unlock(&tg->siglock);
         pid_detach_locked(t->tid, PID_TASK);
         task_count_drop();
         t->tid = tg->tgid;
         t->start_time = old->start_time;
         pid_attach_locked(t->tid, PID_TASK, t);
-        tg->leader = t;
         task_get(t);
         task_put(old);
         task_put(old);

@@ -93,11 +93,11 @@ void tg_reap_locked(struct thread_group *tg)
     pgrp_leave_locked(tg);
     lock(&tg->siglock);
     list_del(&leader->tg_node);
+    tg->leader = NULL;
     unlock(&tg->siglock);
     atomic_store(&leader->state, TASK_DEAD);
     pid_detach_locked(leader->tid, PID_TASK);
     task_count_drop();
-    tg->leader = NULL;
     /* The list's, the leader's and the tree's references. */
     task_put(leader);
     task_put(leader);

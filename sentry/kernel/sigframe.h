@@ -19,3 +19,6 @@ int sigframe_restore(struct task *t, struct regs *regs, sigset64_t *mask, stack_
 
 /* The stack pointer at which a frame for sa begins to grow down; skip: bytes below sp that belong to the guest. */
 uint64_t sigframe_stack(const struct task *t, uint64_t sp, const struct ksigaction *sa, uint64_t skip);
+
+/* False if the frame would leave the alternate stack it is to be on; sp is where the guest was. */
+bool sigframe_fits(const struct task *t, uint64_t sp, const struct ksigaction *sa, uint64_t frame);

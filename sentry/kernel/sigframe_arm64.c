@@ -82,7 +82,7 @@ int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *s
     uint64_t restorer = sa->flags & SA_RESTORER_FLAG ? sa->restorer : vdso_restorer();
     ssize_t size;
 
-    if (frame >= sp || !restorer)
+    if (frame >= sp || !restorer || !sigframe_fits(t, regs->sp, sa, frame))
         return -EFAULT;
     memset(f, 0, sizeof(*f));
     size = plat_get_fpstate(t->pt, f->reserved, RESERVED - 16); /* the rest stays zero and ends the chain */

@@ -130,7 +130,7 @@ int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *s
 
     fp = (sp - total) & ~63ULL;
     frame = ((fp - sizeof(*f)) & ~15ULL) - 8;
-    if (frame >= sp) /* the subtraction went below zero */
+    if (frame >= sp || !sigframe_fits(t, regs->rsp, sa, frame)) /* the subtraction went below zero */
         return -EFAULT;
     memmove(buffer + (fp - frame), area, total);
     *f = (struct frame_x86){.restorer = sa->restorer, .uc_flags = UC_FLAGS, .mask = mask, .info = *info};

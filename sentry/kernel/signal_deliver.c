@@ -40,6 +40,15 @@ uint64_t sigframe_stack(const struct task *t, uint64_t sp, const struct ksigacti
     return sp - skip;
 }
 
+bool sigframe_fits(const struct task *t, uint64_t sp, const struct ksigaction *sa, uint64_t frame)
+{
+    int state = altstack_state(t, sp);
+
+    if (state == SS_DISABLE || (state == 0 && !(sa->flags & SA_ONSTACK)))
+        return true;
+    return altstack_state(t, frame) == SS_ONSTACK;
+}
+
 /* The registers as the interrupted call is to leave them when a handler with these flags runs. */
 static void settle_call(struct delivery *d, struct regs *regs, uint64_t flags)
 {
@@ -57,12 +66,6 @@ static void settle_call(struct delivery *d, struct regs *regs, uint64_t flags)
     d->call = NULL;
 }
 
-/* True if the frame, growing down from the alternate stack's top, stayed on it. */
-static bool fits_altstack(const struct task *t, uint64_t old_sp, uint64_t new_sp)
-{
-    return altstack_state(t, old_sp) != SS_ONSTACK || altstack_state(t, new_sp) == SS_ONSTACK;
-}
-
 static void run_handler(struct delivery *d, int sig, const struct ksigaction *sa, const siginfo_t *info)
 {
     struct task *t = d->t;
@@ -75,8 +78,6 @@ static void run_handler(struct delivery *d, int sig, const struct ksigaction *sa
     settle_call(d, &regs, sa->flags);
     before = regs;
     ret = sigframe_build(t, &regs, sa, info, mask);
-    if (!ret && !fits_altstack(t, *regs_sp(&before), *regs_sp(&regs)))
-        ret = -EFAULT;
     d->handled = true;
     if (plat_set_regs(t->pt, ret ? &before : &regs) < 0)
         return;

@@ -120,7 +120,7 @@ struct thread_group {
     refcount_t refs;     /* (a) */
     pid_t tgid;          /* (c) */
     struct list tasks;   /* (T)+(s) live tasks by tg_node; the leader stays until the group is reaped */
-    struct task *leader; /* (T) counted reference */
+    struct task *leader; /* (T)+(s) counted reference */
     int live;            /* (T) tasks that have not exited */
 
     struct thread_group *parent; /* (T) NULL for init; not counted: a parent hands its children on when it exits */
