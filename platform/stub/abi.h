@@ -1,0 +1,77 @@
+/*
+ * What the stub and the sentry agree on: the areas, the jobs and the reports.
+ *
+ * Each guest thread has an area in the stub's own range of addresses: a block of jobs at its bottom, and above it the
+ * signal stack on which the stub's handler runs. Handler code finds its area by masking an address on that stack, so
+ * neither FS nor GS is used. When a guest thread stops with all its registers, the handler makes a *report*: system
+ * call number STUB_REPORT_NR at the one address that only the stub uses, with
+ *     (address of the saved ucontext, kind, result of the last job, jobs done, token)
+ * whose answer is 0 (go back to the guest) or a number of jobs that the sentry has put into the area.
+ * Everything here lies in guest memory: the sentry believes none of it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define STUB_AREA_SIZE 65536UL
+#define STUB_AREAS 4096UL        /* threads in one address space */
+#define STUB_STACK_OFFSET 8192UL /* of the signal stack in the area */
+#define STUB_JOBS_MAX 48UL
+#define STUB_FILTER_MAX 256 /* instructions */
+#define STUB_SOCKET_FD 3
+#define STUB_KICK_SIGNAL 10 /* SIGUSR1: not queued, however often it is sent */
+
+#define STUB_REPORT_NR 0x00535542L
+
+/* Kinds of report; 1..64 are signal numbers. */
+#define STUB_JOBS_DONE 0x100L
+#define STUB_START 0x101L /* first report of a new host thread, with its token */
+#define STUB_READY 0x102L /* the zygote has its filter */
+
+enum stub_op {
+    STUB_CALL,     /* host system call nr(args) */
+    STUB_FORK,     /* clone(args): the child goes on in a copy of this handler */
+    STUB_CLONE_VM, /* clone(args) with shared memory: the child runs in the area of its stack pointer args[1] */
+    STUB_CMPXCHG,  /* address, old, new: result is the word seen, or -EFAULT */
+};
+
+struct stub_job {
+    uint64_t op, nr, args[6];
+    uint64_t token;
+    int64_t close_fd; /* closed afterwards if >= 0 */
+};
+
+struct stub_area {
+    struct stub_job jobs[STUB_JOBS_MAX];
+};
+_Static_assert(sizeof(struct stub_area) <= STUB_STACK_OFFSET, "the jobs fit below the stack");
+
+/* The zygote's first message. */
+struct stub_hello {
+    uint64_t start, end;                                /* the stub's range of addresses */
+    uint64_t areas;                                     /* address of area 0 */
+    uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip; /* addresses after the stub's system call instructions */
+    uint64_t vdso, brk, mmap_top;
+};
+
+/* What the host kernel saves at a signal: its ucontext, and the siginfo that follows it (x86-64). */
+#if defined(__x86_64__)
+struct stub_frame {
+    uint64_t uc_flags, uc_link;
+    uint64_t ss_sp;
+    int32_t ss_flags, ss_pad;
+    uint64_t ss_size;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+    uint16_t cs, gs, fs, ss;
+    uint64_t err, trapno, oldmask, cr2;
+    uint64_t fpstate; /* address */
+    uint64_t reserved[8];
+    uint64_t sigmask;
+    unsigned char info[128];
+};
+_Static_assert(sizeof(struct stub_frame) == 304 + 128, "as the kernel lays it out");
+#elif defined(__aarch64__)
+struct stub_frame {
+    unsigned char info[128];
+};
+#endif

@@ -1,0 +1,217 @@
+/*
+ * The stub: the guest-side half of the seccomp platform. A freestanding static PIE without relocations, alone in every
+ * guest's address space together with the guest.
+ *
+ * stub_main() runs once, in the zygote: it sets up handlers, tells the sentry its addresses, receives its filter and
+ * enters the handler for good with a breakpoint. All other stub processes are forked from there.
+ * stub_handler() is entered whenever a guest thread stops with registers: it reports, does the jobs it is given, and
+ * returns to the guest through rt_sigreturn with whatever the sentry has put into the frame.
+ *
+ * No SSE (the guest's state is live only in the frame, but the handler must not depend on MXCSR either), no FS or GS.
+ */
+#include "platform/stub/abi.h"
+
+#include <elf.h>
+#include <linux/filter.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#define HIDDEN __attribute__((visibility("hidden")))
+
+HIDDEN long stub_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+HIDDEN long stub_close(int64_t fd);
+HIDDEN long stub_pdeathsig(void);
+HIDDEN long stub_cmpxchg(uint64_t addr, uint64_t old, uint64_t new_value);
+HIDDEN void stub_sigreturn(void);
+HIDDEN void stub_child_entry(void);
+HIDDEN void stub_child(struct stub_frame *frame, uint64_t token);
+HIDDEN void stub_main(uint64_t *sp);
+extern const char stub_site[] HIDDEN, stub_close_site[] HIDDEN, stub_prctl_site[] HIDDEN, stub_sigreturn_site[] HIDDEN;
+extern const char stub_cmpxchg_insn[] HIDDEN, stub_cmpxchg_fault[] HIDDEN;
+extern const char __ehdr_start[] HIDDEN, _end[] HIDDEN;
+
+static char stub_areas[(STUB_AREAS + 1) * STUB_AREA_SIZE] __attribute__((aligned(4096)));
+
+#define SIGNAL_SEGV 11
+#define SIGNAL_BUS 7
+
+static struct stub_area *area_of(const void *p)
+{
+    return (struct stub_area *)((uintptr_t)p & ~(STUB_AREA_SIZE - 1));
+}
+
+/* Copies this thread's frame into the area that holds stack pointer sp, and leaves there what stub_child_entry pops. */
+static void prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token)
+{
+    char *area = (char *)area_of(frame), *child = (char *)area_of((void *)sp);
+    struct stub_frame *copy = (struct stub_frame *)(child + ((char *)frame - area));
+    uint64_t *stack = (uint64_t *)sp;
+
+    __builtin_memcpy(copy, frame, (size_t)(area + STUB_AREA_SIZE - (char *)frame));
+    copy->fpstate += (uint64_t)(child - area);
+    copy->ss_sp = (uint64_t)child + STUB_STACK_OFFSET;
+    stack[0] = (uint64_t)stub_child_entry;
+    stack[1] = (uint64_t)copy;
+    stack[2] = token;
+}
+
+static long run_job(struct stub_frame *frame, const struct stub_job *j)
+{
+    if (j->op == STUB_CMPXCHG)
+        return stub_cmpxchg(j->args[0], j->args[1], j->args[2]);
+    if (j->op == STUB_CLONE_VM)
+        prepare_child(frame, j->args[1], j->token);
+    return stub_syscall((long)j->nr, j->args[0], j->args[1], j->args[2], j->args[3], j->args[4], j->args[5]);
+}
+
+/* Reports and does jobs until the sentry lets the guest go on. */
+static void serve(struct stub_frame *frame, long kind, uint64_t token)
+{
+    struct stub_area *area = area_of(frame);
+    long done = 0, result = 0;
+
+    for (;;) {
+        long n = stub_syscall(STUB_REPORT_NR, (uint64_t)frame, kind, result, done, token, 0);
+        if (n == 0)
+            return;
+        if (n < 0 || n > (long)STUB_JOBS_MAX)
+            __builtin_trap(); /* the sentry is gone */
+        kind = STUB_JOBS_DONE;
+        for (done = 0, result = 0; done < n && (result >= 0 || result < -4095); done++) {
+            struct stub_job *j = &area->jobs[done];
+            uint64_t job_token = j->token;
+            int is_fork = j->op == STUB_FORK;
+            result = run_job(frame, j);
+            if (is_fork && result == 0) {
+                stub_pdeathsig();
+                kind = STUB_START;
+                token = job_token;
+                break;
+            }
+        }
+        for (long i = 0; i < n && kind == STUB_JOBS_DONE; i++)
+            if (area->jobs[i].close_fd >= 0)
+                stub_close(area->jobs[i].close_fd);
+    }
+}
+
+static void stub_handler(int sig, void *info, struct stub_frame *frame)
+{
+    (void)info;
+    if ((sig == SIGNAL_SEGV || sig == SIGNAL_BUS) && frame->rip == (uint64_t)stub_cmpxchg_insn) {
+        frame->rip = (uint64_t)stub_cmpxchg_fault;
+        return;
+    }
+    serve(frame, sig, 0);
+}
+
+/* A new thread in its own area; it returns into the guest through the copied frame. */
+void stub_child(struct stub_frame *frame, uint64_t token)
+{
+    stub_pdeathsig();
+    serve(frame, STUB_START, token);
+}
+
+/* ---- once, in the zygote ---- */
+
+/* System calls of the time before the filter; afterwards these addresses mean nothing. */
+static long init_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+    register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+    long ret;
+
+    __asm__ volatile("syscall"
+                     : "=a"(ret)
+                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return ret;
+}
+
+/* The kernel's struct sigaction and stack_t. */
+struct action {
+    uint64_t handler, flags, restorer, mask;
+};
+struct alt_stack {
+    uint64_t sp;
+    int flags;
+    uint64_t size;
+};
+
+#define SIG_BIT(n) (1UL << ((n)-1))
+#define FLAG_SIGINFO 4UL
+#define FLAG_RESTORER 0x04000000UL
+#define FLAG_ONSTACK 0x08000000UL
+#define FLAG_RESTART 0x10000000UL
+#define FLAG_NODEFER 0x40000000UL
+
+static void set_handlers(uint64_t area)
+{
+    static const unsigned char signals[] = {4, 5, 7, 8, 11, 31, STUB_KICK_SIGNAL}; /* ILL TRAP BUS FPE SEGV SYS */
+    const struct alt_stack stack = {area + STUB_STACK_OFFSET, 0, STUB_AREA_SIZE - STUB_STACK_OFFSET};
+    /* SIGSEGV and SIGBUS stay open in the handler for the one instruction that may fault there. */
+    const struct action act = {(uint64_t)stub_handler,
+                               FLAG_SIGINFO | FLAG_RESTORER | FLAG_ONSTACK | FLAG_RESTART | FLAG_NODEFER,
+                               (uint64_t)stub_sigreturn, ~(SIG_BIT(SIGNAL_SEGV) | SIG_BIT(SIGNAL_BUS))};
+
+    init_call(SYS_sigaltstack, (uint64_t)&stack, 0, 0, 0, 0, 0);
+    for (size_t i = 0; i < sizeof(signals); i++)
+        init_call(SYS_rt_sigaction, signals[i], (uint64_t)&act, 0, 8, 0, 0);
+}
+
+static uint64_t find_vdso(const uint64_t *sp)
+{
+    const uint64_t *p = sp + sp[0] + 2; /* argc, argv, NULL */
+
+    while (*p++)
+        ;
+    for (; p[0] != AT_NULL; p += 2)
+        if (p[0] == AT_SYSINFO_EHDR)
+            return p[1];
+    return 0;
+}
+
+static void say_hello(const uint64_t *sp, uint64_t areas)
+{
+    uint64_t top = (uint64_t)init_call(SYS_mmap, 0, 4096, 0, 0x22, (uint64_t)-1, 0);
+
+    init_call(SYS_munmap, top, 4096, 0, 0, 0, 0);
+    const struct stub_hello h = {
+        .start = (uint64_t)__ehdr_start,
+        .end = ((uint64_t)_end + 4095) & ~4095UL,
+        .areas = areas,
+        .site_ip = (uint64_t)stub_site,
+        .close_ip = (uint64_t)stub_close_site,
+        .prctl_ip = (uint64_t)stub_prctl_site,
+        .sigreturn_ip = (uint64_t)stub_sigreturn_site,
+        .vdso = find_vdso(sp),
+        .brk = (uint64_t)init_call(SYS_brk, 0, 0, 0, 0, 0, 0),
+        .mmap_top = top + 4096,
+    };
+    init_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&h, sizeof(h), 0, 0, 0);
+}
+
+void stub_main(uint64_t *sp)
+{
+    struct sock_filter filter[STUB_FILTER_MAX];
+    uint64_t areas = ((uint64_t)stub_areas + STUB_AREA_SIZE - 1) & ~(STUB_AREA_SIZE - 1);
+
+    set_handlers(areas);
+    say_hello(sp, areas);
+    long n = init_call(SYS_recvfrom, STUB_SOCKET_FD, (uint64_t)filter, sizeof(filter), 0, 0, 0);
+    struct sock_fprog prog = {(unsigned short)((unsigned long)n / sizeof(filter[0])), filter};
+    /* Descriptor 0 is the lowest free one: the sentry takes the listener from there. */
+    long fd =
+        init_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                  SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, (uint64_t)&prog, 0, 0, 0);
+    if (n <= 0 || fd != 0) {
+        init_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&fd, sizeof(fd), 0, 0, 0);
+        init_call(SYS_exit_group, 1, 0, 0, 0, 0, 0);
+    }
+    stub_syscall(STUB_REPORT_NR, 0, STUB_READY, 0, 0, 0, 0);
+    stub_close(0);
+    stub_close(STUB_SOCKET_FD);
+    for (;;)
+        __asm__ volatile("int3");
+}
