@@ -5,6 +5,8 @@
  */
 #include "platform/ptrace/internal.h"
 
+#include "lib/jail.h"
+
 #include "platform/ptrace/stub_image.h"
 
 #include <elf.h>
@@ -78,7 +80,9 @@ static _Noreturn void become_zygote(int memfd, int socket_fd)
         syscall(SYS_close_range, IMAGE_SOCKET_FD + 1, exe - 1, 0);
     syscall(SYS_close_range, exe + 1, ~0U, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    /* A stub that kept capabilities could not be traced by a sentry that has none. */
+    if (jail_drop_privileges() < 0)
+        _exit(1);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

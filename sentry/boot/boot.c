@@ -207,7 +207,11 @@ static void prepare(const struct boot_config *cfg)
     log_init(cfg->log_fd, "sentry", cfg->debug);
     json_object_seed(0); /* would open a file later */
     int proc_fd = open_host_proc();
-    int ret = plat_init(&platform, &sentry_client, &why);
+    proc_read_host(cfg);
+    int ret = dev_open_host();
+    if (ret < 0)
+        fail(125, "cannot open the host's /dev/zero", ret);
+    ret = plat_init(&platform, &sentry_client, &why);
     if (ret < 0)
         fail(125, why, ret);
     ret = boot_lock_in(proc_fd, !strcmp(cfg->platform, "ptrace"), cfg->debug, &why);

@@ -117,8 +117,8 @@ static const int plain_calls[] = {
 };
 
 /* Refused softly: libraries try them and go on without. clone3's flags lie in memory, where no filter can look. */
-static const int soft_calls[] = {CALL(clone3),   CALL(access),     CALL(faccessat), CALL(newfstatat),
-                                 CALL(readlink), CALL(readlinkat), CALL(open),      CALL(prctl)};
+static const int soft_calls[] = {CALL(clone3),     CALL(access), CALL(faccessat), CALL(readlink),
+                                 CALL(readlinkat), CALL(open),   CALL(prctl)};
 
 static int add_plain(scmp_filter_ctx f)
 {
@@ -175,6 +175,11 @@ static int add_descriptors(scmp_filter_ctx f, int proc_fd)
     const int fcntls[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS};
     for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(fcntls); i++)
         ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(fcntl), 1, SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)fcntls[i]));
+    /* glibc's fstat(). A name could only be looked up in the empty root. */
+    if (ret == 0)
+        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(newfstatat), 1, SCMP_A3_32(SCMP_CMP_EQ, AT_EMPTY_PATH));
+    if (ret == 0)
+        ret = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), CALL(newfstatat), 1, SCMP_A3_32(SCMP_CMP_NE, AT_EMPTY_PATH));
     if (ret == 0 && proc_fd >= 0)
         ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(openat), 2, SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)proc_fd),
                                SCMP_A2(SCMP_CMP_MASKED_EQ, writing, 0));

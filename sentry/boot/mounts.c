@@ -18,7 +18,7 @@ static unsigned flags_of(const struct boot_mount *m)
            (m->noexec ? MNT_NOEXEC : 0U);
 }
 
-static int new_root(const struct boot_config *cfg, const struct boot_mount *m, struct dentry **out)
+static int new_root(const struct boot_mount *m, struct dentry **out)
 {
     struct dentry *lower = NULL;
 
@@ -26,9 +26,9 @@ static int new_root(const struct boot_config *cfg, const struct boot_mount *m, s
     case MOUNT_TMPFS:
         return tmpfs_mount(m->size_limit, m->mode, out);
     case MOUNT_PROC:
-        return proc_mount(cfg, out);
+        return proc_mount(out);
     case MOUNT_SYS:
-        return sysfs_mount(cfg, out);
+        return sysfs_mount(out);
     case MOUNT_DEV:
         return dev_mount(out);
     case MOUNT_GOFER:
@@ -84,8 +84,7 @@ static int walk_making(struct task *t, const struct path *root, const char *targ
     return 0;
 }
 
-static int mount_one(struct task *t, const struct boot_config *cfg, const struct boot_mount *m, const struct path *root,
-                     const struct cred *cred)
+static int mount_one(struct task *t, const struct boot_mount *m, const struct path *root, const struct cred *cred)
 {
     struct path at;
     struct dentry *d;
@@ -93,7 +92,7 @@ static int mount_one(struct task *t, const struct boot_config *cfg, const struct
     int ret = walk_making(t, root, m->target, cred, &at);
     if (ret < 0)
         return ret;
-    ret = new_root(cfg, m, &d);
+    ret = new_root(m, &d);
     if (ret == 0) {
         ret = mount_at(&at, d, flags_of(m), m->source);
         if (ret < 0)
@@ -109,7 +108,7 @@ int boot_root(const struct boot_config *cfg, struct path *out_root)
 
     if (!cfg->mount_count)
         return -EINVAL;
-    int ret = new_root(cfg, &cfg->mounts[0], &d);
+    int ret = new_root(&cfg->mounts[0], &d);
     return ret < 0 ? ret : mount_root(d, flags_of(&cfg->mounts[0]), cfg->mounts[0].source, out_root);
 }
 
@@ -119,7 +118,7 @@ int boot_mounts(const struct boot_config *cfg, struct task *t, const struct path
     int ret = cred ? 0 : -ENOMEM;
 
     for (size_t i = 1; ret == 0 && i < cfg->mount_count; i++)
-        ret = mount_one(t, cfg, &cfg->mounts[i], root, cred);
+        ret = mount_one(t, &cfg->mounts[i], root, cred);
     if (cred)
         cred_put(cred);
     return ret;

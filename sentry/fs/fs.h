@@ -11,10 +11,17 @@ struct dentry;
 struct file;
 struct boot_config;
 
+/*
+ * Before lock-in, while host files can still be opened: what /proc and /sys show of the machine, under cfg's limits,
+ * and the host's /dev/zero for mapping (-errno if there is none).
+ */
+void proc_read_host(const struct boot_config *cfg);
+int dev_open_host(void) must_check;
+
 /* All return 0 with a root dentry (one reference) or -errno. */
 int tmpfs_mount(uint64_t size_limit, mode_t mode, struct dentry **out) must_check;
-int proc_mount(const struct boot_config *cfg, struct dentry **out) must_check;
-int sysfs_mount(const struct boot_config *cfg, struct dentry **out) must_check;
+int proc_mount(struct dentry **out) must_check;
+int sysfs_mount(struct dentry **out) must_check;
 int dev_mount(struct dentry **out) must_check;
 /* conn_fd is taken over. exclusive: see docs/files.md. */
 int gofer_mount(int conn_fd, bool exclusive, bool readonly, struct dentry **out) must_check;

@@ -4,6 +4,7 @@
  */
 #include "sentry/fs/dev/chrdev.h"
 
+#include "sentry/fs/fs.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/vfs.h"
 
@@ -18,7 +19,7 @@ int tty_open_current(struct task *t, struct file *f) __attribute__((weak));
 
 static int host_zero_fd = -1;
 
-int chrdev_init(void)
+int dev_open_host(void)
 {
     host_zero_fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
     return host_zero_fd < 0 ? -errno : 0;

@@ -9,6 +9,3 @@ struct file;
 
 /* Sets f->ops for the device; -ENXIO where there is none of that number. Called by open for S_ISCHR inodes. */
 int chrdev_open(dev_t rdev, struct file *f) must_check;
-
-/* Opens the host's /dev/zero, which guests may map; before lock-in. -errno. */
-int chrdev_init(void) must_check;

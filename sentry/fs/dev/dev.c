@@ -67,9 +67,7 @@ int dev_mount(struct dentry **out)
 {
     struct dentry *root;
 
-    int ret = chrdev_init();
-    if (ret == 0)
-        ret = tmpfs_mount(DEV_SIZE_LIMIT, 0755, &root);
+    int ret = tmpfs_mount(DEV_SIZE_LIMIT, 0755, &root);
     if (ret < 0)
         return ret;
     struct cred *cred = cred_new(0, 0, NULL, 0);

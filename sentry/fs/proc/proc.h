@@ -61,7 +61,5 @@ PROC_SHOW(proc_show_filesystems);
 PROC_SHOW(proc_show_swaps);
 PROC_SHOW(proc_show_devices);
 PROC_SHOW(proc_show_vmstat);
-/* Reads what is shown of the host, while its /proc can still be opened. */
-void proc_read_host(void);
 
 extern const struct pseudo_node proc_sys_children[], proc_net_children[];

@@ -247,14 +247,7 @@ static const struct pseudo_node root_children[] = {
 static const struct pseudo_node root_node = {
     .mode = DIR_MODE, .children = root_children, .find = find_process, .next = next_process, .next_type = DT_DIR};
 
-int proc_mount(const struct boot_config *cfg, struct dentry **out)
+int proc_mount(struct dentry **out)
 {
-    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-
-    proc_memory_limit = cfg->memory_limit && cfg->memory_limit < memory ? cfg->memory_limit : memory;
-    proc_cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-    if (cfg->cpus && cfg->cpus < proc_cpus)
-        proc_cpus = cfg->cpus;
-    proc_read_host();
     return pseudo_mount("proc", PROC_SUPER_MAGIC, &root_node, out);
 }

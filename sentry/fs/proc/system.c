@@ -4,6 +4,8 @@
  */
 #include "sentry/fs/proc/proc.h"
 
+#include "include/boot.h"
+#include "sentry/fs/fs.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/uts.h"
 
@@ -33,7 +35,7 @@ static char *first_cpu_block(char *text)
     return strdup(start + 1);
 }
 
-void proc_read_host(void)
+static void read_cpuinfo(void)
 {
     char *text = malloc(HOST_TEXT_MAX);
     int fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
@@ -48,6 +50,17 @@ void proc_read_host(void)
     if (fd >= 0)
         close(fd);
     free(text);
+}
+
+void proc_read_host(const struct boot_config *cfg)
+{
+    const uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+    proc_memory_limit = cfg->memory_limit && cfg->memory_limit < memory ? cfg->memory_limit : memory;
+    proc_cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+    if (cfg->cpus && cfg->cpus < proc_cpus)
+        proc_cpus = cfg->cpus;
+    read_cpuinfo();
 }
 
 /* The ids in a CPU's block differ from CPU to CPU; every other line is shown as it is. */

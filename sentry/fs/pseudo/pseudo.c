@@ -299,7 +299,6 @@ static void pseudo_evict(struct inode *i)
 static const struct inode_ops pseudo_inode_ops = {
     .lookup = pseudo_lookup,
     .readlink = pseudo_readlink,
-    .follow = pseudo_follow,
     .open = pseudo_open,
     .setattr = pseudo_setattr,
     .evict = pseudo_evict,

@@ -200,8 +200,7 @@ static const struct pseudo_node root_children[] = {
 
 static const struct pseudo_node root_node = {.mode = DIR_MODE, .children = root_children};
 
-int sysfs_mount(const struct boot_config *cfg, struct dentry **out)
+int sysfs_mount(struct dentry **out)
 {
-    (void)cfg; /* the CPU count is proc's: proc_mount() comes first */
     return pseudo_mount("sysfs", SYSFS_MAGIC, &root_node, out);
 }
