@@ -186,8 +186,6 @@ static void link_group_locked(struct task *c, struct task *t, uint64_t flags)
     tg->parent = parent;
     list_push_back(&parent->children, &tg->sibling);
     pgrp_join_locked(tg, t->tg->pgrp);
-    tg->exe_dentry = NULL;
-    tg->exe_mount = NULL;
 }
 
 static void child_link(struct task *c, struct task *t, uint64_t flags)

@@ -163,9 +163,6 @@ struct thread_group {
 
     struct usage self_dead;     /* (T) used by threads and processes already gone */
     struct usage children_dead; /* (T) used by reaped children */
-
-    struct dentry *exe_dentry; /* (T) for /proc/PID/exe: counted, NULL in kernel-made groups */
-    struct mount *exe_mount;   /* (T) counted */
 };
 
 struct pgrp {

@@ -273,7 +273,7 @@ static int fill_mm(struct mm *mm, const struct load *l)
 {
     int ret = 0;
 
-    lock(&mm->lock);
+    mm_lock(mm);
     for (size_t i = 0; ret == 0 && i < l->count; i++) {
         const struct plat_mapping *m = &l->maps[i];
         ret = vma_cut(mm, m->addr, m->addr + m->len);
@@ -295,7 +295,7 @@ static int fill_mm(struct mm *mm, const struct load *l)
     mm->stack_start = l->stack_start;
     mm->stack_end = l->stack_end;
     mm->exe = file_get(l->exe.file);
-    unlock(&mm->lock);
+    mm_unlock(mm);
     return ret;
 }
 

@@ -82,28 +82,49 @@ static const char *anonymous_name(const struct mm *mm, const struct host_range *
     return "";
 }
 
-/* A host range may span several of our mappings and gaps between them. mm->lock held. */
-static void print_translated(FILE *out, struct task *t, struct mm *mm, const struct host_range *r)
+/* Our mapping at addr with a reference on its file, or, with *out_file NULL, where the next one starts. */
+static void look_up(struct mm *mm, uint64_t addr, struct vma *out, struct file **out_file)
+{
+    *out = (struct vma){.start = UINT64_MAX};
+    *out_file = NULL;
+    mm_lock(mm);
+    struct vma *v = vma_find(mm, addr);
+    if (v)
+        *out = *v;
+    if (v && v->start <= addr)
+        *out_file = file_get(v->file);
+    mm_unlock(mm);
+}
+
+static void print_file_range(FILE *out, uint64_t start, uint64_t end, const char *perms, uint64_t offset,
+                             struct file *f)
 {
     char name[PATH_MAX];
-    uint64_t at = r->start;
+    const struct path p = {f->mnt, f->dentry};
+    struct kstat st;
 
-    while (at < r->end) {
-        struct vma *v = vma_find(mm, at);
-        uint64_t stop = r->end;
-        if (v && v->start <= at) {
-            const struct path p = {v->file->mnt, v->file->dentry};
-            stop = MIN(v->end, r->end);
-            if (path_to_string(t, &p, name, sizeof(name)) < 0)
-                name[0] = '\0';
-            print_range(out, at, stop, r->perms, v->offset + (at - v->start), v->file->inode->sb->dev,
-                        v->file->inode->ino, name);
+    if (path_to_string(current, &p, name, sizeof(name)) < 0)
+        name[0] = '\0';
+    if (inode_getattr(dentry_inode(f->dentry), &st) < 0)
+        st = (struct kstat){.dev = f->inode->sb->dev, .ino = f->inode->ino};
+    print_range(out, start, end, perms, offset, st.dev, st.ino, name);
+}
+
+/* A host range may span several of our mappings and gaps between them. Names are made without mm's lock. */
+static void print_translated(FILE *out, struct mm *mm, const struct host_range *r)
+{
+    for (uint64_t at = r->start, stop; at < r->end; at = stop) {
+        struct vma v;
+        struct file *f;
+        look_up(mm, at, &v, &f);
+        if (f) {
+            stop = MIN(v.end, r->end);
+            print_file_range(out, at, stop, r->perms, v.offset + (at - v.start), f);
+            file_put(f);
         } else {
-            if (v)
-                stop = MIN(v->start, r->end);
+            stop = MIN(v.start, r->end);
             print_range(out, at, stop, r->perms, 0, 0, 0, anonymous_name(mm, r));
         }
-        at = stop;
     }
 }
 
@@ -124,26 +145,14 @@ static int format(struct task *t, struct mm *mm, FILE *in, FILE *out)
     lock(&t->tg->siglock);
     plat_stub_range(t->pt, &stub_start, &stub_end);
     unlock(&t->tg->siglock);
-    lock(&mm->lock);
     while ((len = getline(&line, &cap, in)) > 0) {
         struct host_range r;
         line[len - 1] = '\0';
         if (parse_line(line, &r) && !is_ours(mm, &r, stub_start, stub_end) && r.start < plat_layout()->task_size)
-            print_translated(out, t, mm, &r);
+            print_translated(out, mm, &r);
     }
-    unlock(&mm->lock);
     free(line);
     return 0;
-}
-
-static struct mm *get_mm(struct task *t)
-{
-    lock(&tasks_lock);
-    struct mm *mm = t->mm;
-    if (mm)
-        mm_get(mm);
-    unlock(&tasks_lock);
-    return mm;
 }
 
 int mm_format_maps(struct task *t, char **out_text, size_t *out_len)
@@ -156,7 +165,7 @@ int mm_format_maps(struct task *t, char **out_text, size_t *out_len)
         close(fd);
         return -ENOMEM;
     }
-    struct mm *mm = get_mm(t);
+    struct mm *mm = task_mm_get(t);
     FILE *out = mm ? open_memstream(out_text, out_len) : NULL;
     int ret = !mm ? -ESRCH : !out ? -ENOMEM : format(t, mm, in, out);
     fclose(in);

@@ -2,6 +2,7 @@
 #include "sentry/mm/mm.h"
 
 #include "sentry/kernel/locking.h"
+#include "sentry/kernel/task.h"
 #include "sentry/mm/vma.h"
 #include "sentry/vfs/vfs.h"
 
@@ -47,9 +48,36 @@ static void free_tree(struct vma_tree *tree)
     }
 }
 
+void mm_lock(struct mm *mm)
+{
+    lock(&mm->lock);
+}
+
+void mm_unlock(struct mm *mm)
+{
+    struct vma *v = mm->removed, *next;
+
+    mm->removed = NULL;
+    unlock(&mm->lock);
+    for (; v; v = next) {
+        next = v->next_removed;
+        vma_free(v);
+    }
+}
+
 void mm_get(struct mm *mm)
 {
     ref_get(&mm->refs);
+}
+
+struct mm *task_mm_get(struct task *t)
+{
+    lock(&tasks_lock);
+    struct mm *mm = t->mm;
+    if (mm)
+        mm_get(mm);
+    unlock(&tasks_lock);
+    return mm;
 }
 
 void mm_put(struct mm *mm)
@@ -149,7 +177,8 @@ int vma_cut(struct mm *mm, uint64_t start, uint64_t end)
     for (v = vma_find(mm, start); v && v->start < end; v = next) {
         next = RB_NEXT(vma_tree, &mm->vmas, v);
         RB_REMOVE(vma_tree, &mm->vmas, v);
-        vma_free(v);
+        v->next_removed = mm->removed;
+        mm->removed = v;
     }
     return 0;
 }
@@ -184,11 +213,11 @@ int vma_protect(struct mm *mm, uint64_t start, uint64_t end, int prot)
 void mm_futex_key(struct mm *mm, uint64_t addr, struct inode **out_inode, uint64_t *out_offset)
 {
     *out_inode = NULL;
-    lock(&mm->lock);
+    mm_lock(mm);
     struct vma *v = vma_find(mm, addr);
     if (v && v->start <= addr && (v->flags & MAP_SHARED) == MAP_SHARED) {
         *out_inode = inode_get(v->file->inode);
         *out_offset = v->offset + (addr - v->start);
     }
-    unlock(&mm->lock);
+    mm_unlock(mm);
 }

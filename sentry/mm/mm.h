@@ -29,6 +29,7 @@ struct vma {
     uint64_t offset;   /* of start within the file */
     int prot, flags;   /* PROT_*, MAP_SHARED or MAP_PRIVATE */
     struct file *file; /* counted; never NULL: shared anonymous memory is an unlinked tmpfs file */
+    struct vma *next_removed;
 };
 
 RB_HEAD(vma_tree, vma);
@@ -37,6 +38,7 @@ struct mm {
     refcount_t refs;  /* tasks that use it, plus borrowers */
     struct lock lock; /* RANK_MM: the tree and the fields below */
     struct vma_tree vmas;
+    struct vma *removed; /* cut out of the tree; their files are put by mm_unlock(), without the lock */
     uint64_t brk_start;
     uint64_t code_start, code_end, data_start, data_end;
     uint64_t stack_start, stack_end; /* the main stack's mapping */
@@ -52,6 +54,13 @@ struct mm *mm_new(void) must_check;
 struct mm *mm_fork(struct mm *mm) must_check;
 void mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
+
+/* t's memory, referenced; NULL: it has none (any more). Takes tasks_lock. */
+struct mm *task_mm_get(struct task *t) must_check;
+
+/* Every user of the tree and the fields beside it goes through this pair. */
+void mm_lock(struct mm *mm);
+void mm_unlock(struct mm *mm);
 
 /*
  * Copies to and from the memory of the calling task t. All or nothing: 0 or -EFAULT (copy_out may have written a part).

@@ -1,4 +1,4 @@
-/* The tree of mappings: changes, all with mm->lock held. */
+/* The tree of mappings: changes, all between mm_lock() and mm_unlock(). */
 #pragma once
 
 #include "sentry/mm/mm.h"

@@ -207,19 +207,6 @@ static int build(struct exec *x, struct plat_thread **out_pt, struct loaded *out
     return 0;
 }
 
-static void set_exe(struct thread_group *tg, const struct file *exe)
-{
-    const struct path fresh = {exe->mnt, exe->dentry};
-
-    path_get(&fresh);
-    lock(&tasks_lock);
-    struct path old = {tg->exe_mount, tg->exe_dentry};
-    tg->exe_mount = fresh.mnt;
-    tg->exe_dentry = fresh.dentry;
-    unlock(&tasks_lock);
-    path_put(&old);
-}
-
 /* A table shared with other processes (CLONE_FILES) stays theirs; the new program gets its own. */
 static int unshare_files(struct task *t)
 {
@@ -258,7 +245,6 @@ static int exec_commit(struct exec *x)
         mm_put(loaded.mm);
         return ret;
     }
-    set_exe(t->tg, x->exe);
     task_exec_commit(t, pt, loaded.mm, x->cred, base_name(x->path)); /* closes what is close-on-exec */
     x->cred = NULL;
     /* A signal from before the task counted as running again found nobody to kick. */

@@ -38,9 +38,9 @@ static bool meets_stub(struct task *t, uint64_t addr, uint64_t len)
 
 static int cut_range(struct task *t, uint64_t addr, uint64_t len)
 {
-    lock(&t->mm->lock);
+    mm_lock(t->mm);
     int ret = vma_cut(t->mm, addr, addr + len);
-    unlock(&t->mm->lock);
+    mm_unlock(t->mm);
     return ret;
 }
 
@@ -109,11 +109,11 @@ static int64_t map_file(struct task *t, const struct mmap_request *m)
     if (addr < 0)
         return addr;
     const uint64_t start = (uint64_t)addr;
-    lock(&t->mm->lock);
+    mm_lock(t->mm);
     ret = vma_cut(t->mm, start, start + m->len);
     if (ret == 0)
         ret = vma_add(t->mm, start, start + m->len, m->file, m->offset, m->prot, m->flags & MAP_TYPE);
-    unlock(&t->mm->lock);
+    mm_unlock(t->mm);
     if (ret < 0) {
         const uint64_t undo[6] = {start, m->len};
         (void)!plat_host_call(t->pt, SYS_munmap, undo); /* best effort: it is the guest's own memory */
@@ -195,11 +195,11 @@ long sys_mprotect(struct task *t, const struct sysargs *a)
         return -ENOMEM;
     if (prot & ~(PROT_KNOWN | PROT_GROWSDOWN | PROT_GROWSUP | PROT_SEM))
         return -EINVAL;
-    lock(&t->mm->lock);
+    mm_lock(t->mm);
     int ret = check_protect(t, start, start + len, prot);
     if (ret == 0)
         ret = vma_protect(t->mm, start, start + len, prot & PROT_KNOWN);
-    unlock(&t->mm->lock);
+    mm_unlock(t->mm);
     return ret < 0 ? ret : SYS_CONTINUE;
 }
 
@@ -324,10 +324,10 @@ static int move_range(struct mm *mm, uint64_t from, uint64_t old_len, uint64_t t
 
 static bool is_tracked(struct mm *mm, uint64_t start, uint64_t len)
 {
-    lock(&mm->lock);
+    mm_lock(mm);
     struct vma *v = vma_find(mm, start);
     bool yes = v && v->start < start + MAX(len, 1UL);
-    unlock(&mm->lock);
+    mm_unlock(mm);
     return yes;
 }
 
@@ -341,10 +341,12 @@ long sys_mremap(struct task *t, const struct sysargs *a)
         return -EINVAL;
     if ((fixed || (flags & MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE))
         return -EINVAL;
-    if (!checked_align_up(old_len, PAGE_SIZE, &old_len) || !range_ok(from, &new_len) ||
-        (old_len && !range_ok(from, &old_len)) || (fixed && !range_ok(to, &new_len)))
+    if (!checked_align_up(old_len, PAGE_SIZE, &old_len) || !checked_align_up(new_len, PAGE_SIZE, &new_len) ||
+        new_len > plat_layout()->task_size || (old_len && !range_ok(from, &old_len)) ||
+        (fixed && !range_ok(to, &new_len)))
         return -EINVAL;
-    if (meets_stub(t, from, MAX(old_len, new_len)) || (fixed && meets_stub(t, to, new_len)))
+    /* Growing in place needs free room, so only what is there now can meet the stub. */
+    if (meets_stub(t, from, MAX(old_len, PAGE_SIZE)) || (fixed && meets_stub(t, to, new_len)))
         return -EINVAL;
     if (!is_tracked(t->mm, from, old_len) && !(fixed && is_tracked(t->mm, to, new_len)))
         return SYS_CONTINUE;
@@ -352,9 +354,9 @@ long sys_mremap(struct task *t, const struct sysargs *a)
     const int64_t got = plat_host_call(t->pt, SYS_mremap, a->a);
     if (got < 0)
         return got;
-    lock(&t->mm->lock);
+    mm_lock(t->mm);
     const uint64_t gone = flags & MREMAP_DONTUNMAP ? 0 : old_len;
     int ret = move_range(t->mm, from, gone, (uint64_t)got, new_len);
-    unlock(&t->mm->lock);
+    mm_unlock(t->mm);
     return ret < 0 ? ret : got;
 }

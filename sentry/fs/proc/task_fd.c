@@ -6,6 +6,7 @@
 
 #include "sentry/fs/proc/access.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
 #include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/fs_context.h"
 
@@ -189,17 +190,14 @@ static int task_exe(const struct pseudo_arg *arg, struct path *out)
     if (!t)
         return -ENOENT;
     int ret = current ? proc_may_trace(current, arg->tid) : 0;
-    if (ret == 0) {
-        lock(&tasks_lock);
-        *out = (struct path){t->tg->exe_mount, t->tg->exe_dentry};
-        if (out->dentry)
-            path_get(out);
-        else
-            ret = -ENOENT;
-        unlock(&tasks_lock);
-    }
+    struct mm *mm = ret == 0 ? task_mm_get(t) : NULL;
     task_put(t);
-    return ret;
+    if (!mm)
+        return ret < 0 ? ret : -ENOENT;
+    *out = (struct path){mm->exe->mnt, mm->exe->dentry};
+    path_get(out);
+    mm_put(mm);
+    return 0;
 }
 
 static int task_fs_path(const struct pseudo_arg *arg, bool root, struct path *out)

@@ -12,17 +12,6 @@
 
 #define AREA_MAX (2u << 20) /* argument and environment strings shown at most */
 
-/* The task's mm, referenced; NULL: it has none (any more). */
-static struct mm *task_mm(struct task *t)
-{
-    lock(&tasks_lock);
-    struct mm *mm = t->mm;
-    if (mm)
-        mm_get(mm);
-    unlock(&tasks_lock);
-    return mm;
-}
-
 /* Appends the guest bytes [start, end) of t as far as they can be read. */
 static int show_area(struct text *out, struct task *t, uint64_t start, uint64_t end)
 {
@@ -45,11 +34,11 @@ static int show_mm_area(struct text *out, const struct pseudo_arg *arg, bool env
     struct task *t = proc_task(arg);
     if (!t)
         return -ESRCH;
-    struct mm *mm = task_mm(t);
+    struct mm *mm = task_mm_get(t);
     if (mm) {
-        lock(&mm->lock);
+        mm_lock(mm);
         uint64_t start = env ? mm->env_start : mm->arg_start, end = env ? mm->env_end : mm->arg_end;
-        unlock(&mm->lock);
+        mm_unlock(mm);
         show_area(out, t, start, end);
         mm_put(mm);
     }
@@ -72,14 +61,14 @@ int proc_show_auxv(struct text *out, const struct pseudo_arg *arg)
     struct task *t = proc_task(arg);
     if (!t)
         return -ESRCH;
-    struct mm *mm = task_mm(t);
+    struct mm *mm = task_mm_get(t);
     if (mm) {
         size_t n = 0;
-        lock(&mm->lock);
+        mm_lock(mm);
         while (n + 2 < ARRAY_SIZE(mm->auxv) && mm->auxv[n])
             n += 2;
         text_append(out, mm->auxv, (n + 2) * sizeof(mm->auxv[0]));
-        unlock(&mm->lock);
+        mm_unlock(mm);
         mm_put(mm);
     }
     task_put(t);

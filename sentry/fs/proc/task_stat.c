@@ -45,21 +45,17 @@ static void gather_signals(struct task *t, struct task_facts *f)
 
 static void gather_memory(struct task *t, struct task_facts *f)
 {
-    lock(&tasks_lock);
-    struct mm *mm = t->mm;
-    if (mm)
-        mm_get(mm);
-    unlock(&tasks_lock);
+    struct mm *mm = task_mm_get(t);
     if (!mm)
         return;
     f->has_mm = true;
-    lock(&mm->lock);
+    mm_lock(mm);
     f->code_start = mm->code_start, f->code_end = mm->code_end;
     f->data_start = mm->data_start, f->data_end = mm->data_end;
     f->stack_top = mm->stack_top, f->brk_start = mm->brk_start;
     f->arg_start = mm->arg_start, f->arg_end = mm->arg_end;
     f->env_start = mm->env_start, f->env_end = mm->env_end;
-    unlock(&mm->lock);
+    mm_unlock(mm);
     mm_put(mm);
     if (mm_host_stat(t, &f->mem) < 0)
         f->mem = (struct mm_stat){0};
