@@ -31,10 +31,18 @@ struct boot_mount {
     mode_t mode;         /* MOUNT_TMPFS: of the root directory */
 };
 
+/* A symbolic link that is made in the root before the other mounts, such as /bin. */
+struct boot_link {
+    const char *path; /* directly below "/" */
+    const char *target;
+};
+
 struct boot_config {
     const char *platform; /* "seccomp" or "ptrace" */
     struct boot_mount *mounts;
     size_t mount_count;
+    const struct boot_link *links;
+    size_t link_count;
 
     char **argv, **envp; /* NULL-terminated */
     const char *path;    /* program: searched in envp's PATH if it has no slash */

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#pragma weak gofer_mount /* until sentry/fs/gofer/ has it */
+
 static unsigned flags_of(const struct boot_mount *m)
 {
     return (m->readonly ? MNT_RDONLY : 0U) | (m->nosuid ? MNT_NOSUID : 0U) | (m->nodev ? MNT_NODEV : 0U) |
@@ -34,7 +36,9 @@ static int new_root(const struct boot_mount *m, struct dentry **out)
     case MOUNT_GOFER:
         break;
     }
-    int ret = gofer_mount(m->conn_fd, m->exclusive, m->readonly || m->overlay, m->overlay ? &lower : out);
+    int ret = !gofer_mount
+                  ? -ENOSYS
+                  : gofer_mount(m->conn_fd, m->exclusive, m->readonly || m->overlay, m->overlay ? &lower : out);
     return ret < 0 || !m->overlay ? ret : overlay_mount(lower, out);
 }
 
@@ -112,10 +116,26 @@ int boot_root(const struct boot_config *cfg, struct path *out_root)
     return ret < 0 ? ret : mount_root(d, flags_of(&cfg->mounts[0]), cfg->mounts[0].source, out_root);
 }
 
+/* The root's own symbolic links. */
+static int make_links(const struct boot_config *cfg, const struct path *root, const struct cred *cred)
+{
+    struct inode *dir = dentry_inode(root->dentry), *made;
+
+    if (cfg->link_count && !dir->ops->symlink)
+        return -EROFS;
+    for (size_t i = 0; i < cfg->link_count; i++) {
+        int ret = dir->ops->symlink(dir, cfg->links[i].path + 1, cfg->links[i].target, cred, &made);
+        if (ret < 0)
+            return ret;
+        inode_put(made);
+    }
+    return 0;
+}
+
 int boot_mounts(const struct boot_config *cfg, struct task *t, const struct path *root)
 {
     struct cred *cred = cred_new(0, 0, NULL, 0);
-    int ret = cred ? 0 : -ENOMEM;
+    int ret = cred ? make_links(cfg, root, cred) : -ENOMEM;
 
     for (size_t i = 1; ret == 0 && i < cfg->mount_count; i++)
         ret = mount_one(t, &cfg->mounts[i], root, cred);

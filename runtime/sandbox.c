@@ -1,0 +1,265 @@
+/*
+ * See sandbox.h. Order: sockets; the gofer; the sentry; ids of both mapped from here; then a byte to each says go.
+ * Until that byte has come a child does nothing, so a failure on the way ends both quietly.
+ */
+#include "runtime/sandbox.h"
+
+#include "include/control.h"
+#include "lib/jail.h"
+#include "lib/log.h"
+#include "runtime/error.h"
+#include "runtime/tree.h"
+#include "runtime/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+
+/* A child's end and ours of what it waits on before it starts. */
+struct gate {
+    int ours, theirs;
+};
+
+struct start {
+    struct sandbox *s;
+    struct view *v;
+    struct boot_config *cfg;
+    int gofer_fds[VIEW_MAX]; /* the gofer's ends, for the mounts that have one; else -1 */
+    struct gate gofer, control;
+};
+
+bool sandbox_privileged(void)
+{
+    const cap_value_t needed[] = {CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_SYS_CHROOT};
+    cap_t caps = cap_get_proc();
+    bool all = geteuid() == 0 && caps;
+
+    for (size_t i = 0; all && i < ARRAY_SIZE(needed); i++) {
+        cap_flag_value_t v = CAP_CLEAR;
+        all = cap_get_flag(caps, needed[i], CAP_EFFECTIVE, &v) == 0 && v == CAP_SET;
+    }
+    cap_free(caps);
+    return all;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static int make_sockets(struct start *st, struct error *e)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_set(e, "cannot make a socket: %s", strerror(errno));
+    st->control = (struct gate){pair[0], pair[1]};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_set(e, "cannot make a socket: %s", strerror(errno));
+    st->gofer = (struct gate){pair[0], pair[1]};
+    for (size_t i = 0; i < st->v->count; i++) {
+        if (!st->v->hosts[i])
+            continue;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+            return error_set(e, "cannot make a socket: %s", strerror(errno));
+        st->v->mounts[i].conn_fd = pair[0];
+        st->gofer_fds[i] = pair[1];
+    }
+    return 0;
+}
+
+static void close_sockets(struct start *st)
+{
+    close_fd(&st->gofer.ours);
+    close_fd(&st->gofer.theirs);
+    close_fd(&st->control.theirs);
+    for (size_t i = 0; i < st->v->count; i++) {
+        close_fd(&st->gofer_fds[i]);
+        if (st->v->hosts[i])
+            close_fd(&st->v->mounts[i].conn_fd);
+    }
+}
+
+/* The first thing that a child does: wait until its ids are mapped. */
+static void pass_gate(struct gate *g)
+{
+    char go;
+
+    close_fd(&g->ours);
+    if (recv(g->theirs, &go, 1, 0) != 1)
+        _exit(EXIT_SBOX);
+}
+
+/* What a child cannot do ends up as one line on the log and no sandbox. */
+_Noreturn static void child_fails(const char *what, int err)
+{
+    log_user("%s: %s", what, strerror(-err));
+    _exit(EXIT_SBOX);
+}
+
+_Noreturn static void gofer_child(struct start *st)
+{
+    static struct gofer_tree trees[VIEW_MAX];
+    struct gofer_config cfg = {
+        .trees = trees, .log_fd = st->cfg->log_fd, .debug = st->cfg->debug, .privileged = st->s->privileged};
+
+    close_fd(&st->control.ours);
+    close_fd(&st->control.theirs);
+    pass_gate(&st->gofer);
+    setsid();
+    for (size_t i = 0; i < st->v->count; i++) {
+        const struct boot_mount *m = &st->v->mounts[i];
+        if (!st->v->hosts[i])
+            continue;
+        close(m->conn_fd);
+        bool readonly = m->readonly || m->overlay;
+        int fd = tree_open(st->v->hosts[i], readonly);
+        if (fd < 0)
+            child_fails(st->v->hosts[i], fd);
+        trees[cfg.tree_count++] = (struct gofer_tree){.root_fd = fd, .conn_fd = st->gofer_fds[i], .readonly = readonly};
+    }
+    int ret = jail_die_with_parent(st->gofer.theirs);
+    if (ret < 0)
+        _exit(EXIT_SBOX);
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    gofer_main(&cfg);
+}
+
+/* As root: from the user that started us to the one mapped, which is nobody outside. */
+static int change_ids(void)
+{
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+        return -errno;
+    return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+_Noreturn static void sentry_child(struct start *st)
+{
+    struct boot_config *cfg = st->cfg;
+
+    close_fd(&st->gofer.ours);
+    close_fd(&st->gofer.theirs);
+    for (size_t i = 0; i < st->v->count; i++)
+        close_fd(&st->gofer_fds[i]);
+    pass_gate(&st->control);
+    setsid();
+    int ret = st->s->privileged ? change_ids() : 0;
+    if (ret < 0)
+        child_fails("cannot become the sandbox's own user", ret);
+    if (jail_die_with_parent(st->control.theirs) < 0)
+        _exit(EXIT_SBOX);
+    cfg->mounts = st->v->mounts;
+    cfg->mount_count = st->v->count;
+    cfg->links = st->v->links;
+    cfg->link_count = st->v->link_count;
+    cfg->control_fd = st->control.theirs;
+    sentry_main(cfg);
+}
+
+static int namespaces_refused(int err, struct error *e)
+{
+    if (err == -ENOSPC || err == -EUSERS)
+        return error_set(e, "this system has user namespaces switched off; "
+                            "as root: sysctl -w user.max_user_namespaces=15000");
+    if (err == -EPERM)
+        return error_set(e,
+                         "this system does not let %s make namespaces; run sbox as root, or allow user namespaces "
+                         "(a container: --privileged; Debian: sysctl kernel.unprivileged_userns_clone=1)",
+                         geteuid() == 0 ? "root" : "ordinary users");
+    return error_set(e, "cannot start the sandbox's processes: %s", strerror(-err));
+}
+
+static int start_gofer(struct start *st, struct error *e)
+{
+    pid_t pid = jail_fork(CLONE_NEWNS | (st->s->privileged ? 0UL : CLONE_NEWUSER));
+
+    if (pid == 0)
+        gofer_child(st);
+    if (pid < 0)
+        return namespaces_refused(pid, e);
+    st->s->gofer = pid;
+    return 0;
+}
+
+static int start_sentry(struct start *st, struct error *e)
+{
+    const unsigned long apart = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+    pid_t pid = jail_fork(apart);
+
+    if (pid == 0)
+        sentry_child(st);
+    if (pid < 0)
+        return namespaces_refused(pid, e);
+    st->s->sentry = pid;
+    return 0;
+}
+
+/* An ordinary user's gofer keeps its id; the sentry is "root" of its own namespace, and nobody or the user outside. */
+static int map_and_go(struct start *st, struct error *e)
+{
+    const struct sandbox *s = st->s;
+    int ret = s->privileged ? jail_map_ids(s->sentry, 0, NOBODY, 0, NOBODY)
+                            : jail_map_ids(s->sentry, 0, geteuid(), 0, getegid());
+
+    if (ret == 0 && !s->privileged)
+        ret = jail_map_ids(s->gofer, geteuid(), geteuid(), getegid(), getegid());
+    if (ret < 0)
+        return error_set(e, "cannot map the sandbox's user: %s", strerror(-ret));
+    if (send(st->gofer.ours, "", 1, MSG_NOSIGNAL) != 1 || send(st->control.ours, "", 1, MSG_NOSIGNAL) != 1)
+        return error_set(e, "the sandbox's processes ended at once");
+    return 0;
+}
+
+int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, struct error *e)
+{
+    struct start st = {.s = s, .v = v, .cfg = cfg, .gofer = {-1, -1}, .control = {-1, -1}};
+
+    *s = (struct sandbox){.control_fd = -1, .privileged = sandbox_privileged()};
+    for (size_t i = 0; i < VIEW_MAX; i++)
+        st.gofer_fds[i] = -1;
+    if (s->privileged && setgroups(0, NULL) < 0)
+        return error_set(e, "cannot give up the supplementary groups: %s", strerror(errno));
+    int ret = make_sockets(&st, e);
+    if (ret == 0)
+        ret = start_gofer(&st, e);
+    if (ret == 0)
+        ret = start_sentry(&st, e);
+    if (ret == 0)
+        ret = map_and_go(&st, e);
+    s->control_fd = st.control.ours;
+    close_sockets(&st);
+    if (ret < 0)
+        sandbox_end(s);
+    return ret;
+}
+
+static void end_process(pid_t *pid)
+{
+    if (*pid <= 0)
+        return;
+    kill(*pid, SIGKILL);
+    while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    *pid = 0;
+}
+
+void sandbox_end(struct sandbox *s)
+{
+    end_process(&s->sentry);
+    end_process(&s->gofer);
+    close_fd(&s->control_fd);
+}

@@ -1,0 +1,30 @@
+/*
+ * The processes of one sandbox: the gofer, in namespaces of its own with nothing but the host trees of the view, and
+ * the sentry, in others with nothing at all. Both die with the runtime.
+ */
+#pragma once
+
+#include "include/boot.h"
+#include "lib/compiler.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct error;
+struct view;
+
+struct sandbox {
+    pid_t gofer, sentry; /* 0: not started, or reaped */
+    int control_fd;      /* owned; see include/control.h */
+    bool privileged;     /* started by root with its capabilities */
+};
+
+/* May this process map any ids and mount, as root may? */
+bool sandbox_privileged(void);
+/*
+ * Starts both. cfg is complete but for mounts and control_fd, which are filled in here. Call single-threaded, with the
+ * signals blocked that the children shall not get. On failure nothing is left running.
+ */
+int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, struct error *e) must_check;
+/* Ends what still runs, and reaps it. */
+void sandbox_end(struct sandbox *s);
