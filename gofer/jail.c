@@ -30,6 +30,7 @@ static const struct allowed_call allowed_calls[] = {
     {SCMP_SYS(statx), "attributes"},
     {SCMP_SYS(fstatfs), "statfs"},
     {SCMP_SYS(getdents64), "readdir"},
+    {SCMP_SYS(fsync), "fsync of directories"},
     {SCMP_SYS(lseek), "readdir's position"},
     {SCMP_SYS(readlinkat), "readlink"},
     {SCMP_SYS(mkdirat), "mkdir"},

@@ -211,6 +211,21 @@ static int op_unlinkat(struct conn *c, struct wirebuf *in, struct wirebuf *out u
     return unlinkat(dir->fd, name, (int)flags) < 0 ? -errno : 0;
 }
 
+/* Directories: files are synced through the descriptors that were donated. */
+static int op_fsync(struct conn *c, struct wirebuf *in, struct wirebuf *out unused_arg)
+{
+    struct fid *f = fid_find(c, wire_get32(in));
+
+    if (!f)
+        return -EBADF;
+    int fd = fid_reopen(c, f, O_RDONLY);
+    if (fd < 0)
+        return fd;
+    int ret = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return ret;
+}
+
 const struct gofer_op ops_names[] = {
     {P9_TVERSION, 6, OP_UNVERSIONED, op_version},
     {P9_TATTACH, 16, 0, op_attach},
@@ -220,6 +235,7 @@ const struct gofer_op ops_names[] = {
     {P9_TSETATTR, 60, OP_WRITES, op_setattr},
     {P9_TSTATFS, 4, 0, op_statfs},
     {P9_TREADLINK, 4, 0, op_readlink},
+    {P9_TFSYNC, 4, 0, op_fsync},
     {P9_TLINK, 10, OP_WRITES, op_link},
     {P9_TUNLINKAT, 10, OP_WRITES, op_unlinkat},
 };

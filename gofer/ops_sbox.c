@@ -10,44 +10,53 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-static int op_walk(struct conn *c, struct wirebuf *in, struct wirebuf *out)
-{
+struct walk_req {
+    uint32_t newfids[P9_MAX_WALK];
     char names[P9_MAX_WALK][NAME_MAX + 1];
-    struct p9_attr attrs[P9_MAX_WALK];
-    struct fid *f = fid_find(c, wire_get32(in));
-    uint32_t newfid = wire_get32(in);
-    unsigned count = wire_get16(in), done = 0;
+    unsigned count, flags;
+};
 
-    if (count > P9_MAX_WALK)
+struct walk_result {
+    struct p9_attr attrs[P9_MAX_WALK];
+    unsigned found;
+    int err;
+    struct fid *last; /* of those found */
+};
+
+/* The names, and that each new fid is free and given once. */
+static int walk_decode(struct conn *c, struct wirebuf *in, struct walk_req *r)
+{
+    r->flags = wire_get32(in);
+    r->count = wire_get16(in);
+    if (r->count < 1 || r->count > P9_MAX_WALK)
         return -EINVAL;
-    for (unsigned i = 0; i < count; i++)
-        wire_get_str(in, names[i], sizeof(names[i]));
-    if (in->bad)
-        return -EPROTO;
-    if (!f)
-        return -EBADF;
-    int err = 0, fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    for (; done < count; done++) {
-        int next = step(fd, names[done]);
-        err = next < 0 ? next : fd_attr(next, &attrs[done]);
-        if (next >= 0) {
-            close(fd);
-            fd = next;
-        }
-        if (err < 0)
-            break;
+    for (unsigned i = 0; i < r->count; i++) {
+        r->newfids[i] = wire_get32(in);
+        wire_get_str(in, r->names[i], sizeof(r->names[i]));
+        if (in->bad)
+            return -EPROTO;
+        if (r->newfids[i] == P9_NOFID || fid_find(c, r->newfids[i]))
+            return -EBADF;
+        for (unsigned j = 0; j < i; j++)
+            if (r->newfids[j] == r->newfids[i])
+                return -EBADF;
     }
-    if (err < 0)
-        close(fd);
-    else if ((err = fid_add(c, newfid, fd, NULL, "", NULL)) < 0)
-        return err;
-    wire_put16(out, (uint16_t)done);
-    wire_put32(out, (uint32_t)-err);
-    for (unsigned i = 0; i < done; i++)
-        p9_put_attr(out, &attrs[i]);
     return 0;
+}
+
+static void walk_steps(struct conn *c, struct fid *from, const struct walk_req *r, struct walk_result *res)
+{
+    for (; res->found < r->count; res->found++) {
+        int fd = step(from->fd, r->names[res->found]);
+        res->err = fd < 0 ? fd : fd_attr(fd, &res->attrs[res->found]);
+        if (fd >= 0 && res->err < 0)
+            close(fd);
+        if (res->err == 0)
+            res->err = fid_add(c, r->newfids[res->found], fd, NULL, "", &from);
+        if (res->err < 0)
+            return;
+        res->last = from;
+    }
 }
 
 static void donate(struct conn *c, int fd)
@@ -56,14 +65,50 @@ static void donate(struct conn *c, int fd)
     c->reply_fd_owned = true;
 }
 
+static int op_walk(struct conn *c, struct wirebuf *in, struct wirebuf *out)
+{
+    struct walk_req r;
+    struct walk_result res = {0};
+    char target[PATH_MAX];
+    struct fid *f = fid_find(c, wire_get32(in));
+    ssize_t target_len = 0;
+    int fd = -1;
+
+    int ret = walk_decode(c, in, &r);
+    if (ret < 0 || !f)
+        return ret < 0 ? ret : -EBADF;
+    walk_steps(c, f, &r, &res);
+    mode_t last_mode = res.found ? res.attrs[res.found - 1].mode : 0;
+    if (S_ISLNK(last_mode))
+        target_len = MAX(readlinkat(res.last->fd, "", target, sizeof(target)), 0);
+    if ((r.flags & P9_WALK_OPEN) && res.found == r.count && S_ISREG(last_mode))
+        fd = fid_reopen(c, res.last, O_RDONLY);
+    if (fd >= 0)
+        donate(c, fd);
+    wire_put16(out, (uint16_t)res.found);
+    wire_put32(out, (uint32_t)-res.err);
+    wire_put8(out, fd >= 0);
+    wire_put_str(out, target, (size_t)target_len);
+    for (unsigned i = 0; i < res.found; i++)
+        p9_put_attr(out, &res.attrs[i]);
+    return 0;
+}
+
+/* Only regular files: with a directory's descriptor the sentry could name files by itself. */
 static int op_open(struct conn *c, struct wirebuf *in, struct wirebuf *out unused_arg)
 {
+    struct p9_attr a;
     struct fid *f = fid_find(c, wire_get32(in));
     uint32_t flags = wire_get32(in);
 
-    if (!f)
-        return -EBADF;
-    int fd = fid_reopen(c, f, (int)(flags & P9_O_ACCMODE) | (flags & P9_O_TRUNC ? O_TRUNC : 0));
+    int ret = f ? fid_attr(f, &a) : -EBADF;
+    if (ret < 0)
+        return ret;
+    if ((flags & ~(uint32_t)P9_O_ACCMODE) || flags == P9_O_ACCMODE)
+        return -EINVAL;
+    if (S_ISDIR(a.mode))
+        return -EISDIR;
+    int fd = fid_reopen(c, f, (int)flags);
     if (fd < 0)
         return fd;
     donate(c, fd);
@@ -220,7 +265,7 @@ static int op_forget(struct conn *c, struct wirebuf *in, struct wirebuf *out unu
 }
 
 const struct gofer_op ops_sbox[] = {
-    {P9_XWALK, 10, OP_EXTENDED, op_walk},
+    {P9_XWALK, 16, OP_EXTENDED, op_walk},
     {P9_XOPEN, 8, OP_EXTENDED, op_open},
     {P9_XCREATE, 36, OP_EXTENDED | OP_WRITES, op_create},
     {P9_XRENAME, 16, OP_EXTENDED | OP_WRITES, op_rename},

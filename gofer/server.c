@@ -194,28 +194,35 @@ static void serve_all(struct conn **conns, struct pollfd *fds, size_t count)
     }
 }
 
-void gofer_main(const struct gofer_config *cfg)
+int gofer_serve(const struct gofer_config *cfg, int (*ready)(const struct gofer_config *))
 {
     struct conn **conns = calloc(cfg->tree_count + 1, sizeof(struct conn *));
     struct pollfd *fds = calloc(cfg->tree_count + 1, sizeof(*fds));
     struct timeval timeout = {.tv_sec = SEND_TIMEOUT_SECONDS};
+    int ret = conns && fds ? 0 : -ENOMEM;
 
-    log_init(cfg->log_fd, "gofer", cfg->debug);
-    if (!conns || !fds)
-        _exit(1);
-    for (size_t i = 0; i < cfg->tree_count; i++) {
+    for (size_t i = 0; i < cfg->tree_count && ret == 0; i++) {
         const struct gofer_tree *tree = &cfg->trees[i];
         setsockopt(tree->conn_fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
         conns[i] = conn_new(tree->conn_fd, tree, cfg->privileged);
         if (!conns[i])
-            _exit(1);
+            ret = -ENOMEM;
         fds[i] = (struct pollfd){.fd = tree->conn_fd, .events = POLLIN};
     }
-    int ret = gofer_lock_in(cfg);
-    if (ret < 0) {
+    if (ret == 0)
+        ret = ready(cfg);
+    if (ret == 0)
+        serve_all(conns, fds, cfg->tree_count);
+    free(conns);
+    free(fds);
+    return ret;
+}
+
+void gofer_main(const struct gofer_config *cfg)
+{
+    log_init(cfg->log_fd, "gofer", cfg->debug);
+    int ret = gofer_serve(cfg, gofer_lock_in);
+    if (ret < 0)
         log_user("the gofer cannot lock itself in: %s", strerror(-ret));
-        _exit(1);
-    }
-    serve_all(conns, fds, cfg->tree_count);
-    _exit(0);
+    _exit(ret < 0);
 }

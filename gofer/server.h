@@ -64,6 +64,8 @@ struct conn *conn_new(int sock, const struct gofer_tree *tree, bool privileged) 
 void conn_free(struct conn *c);
 /* Handles one complete message; the reply is in c->out. Returns its length, 0 for none, or -EPROTO: hang up. */
 ssize_t conn_message(struct conn *c, uint8_t *msg, size_t len) must_check;
+/* Serves cfg's trees until all connections are closed; ready() is called once everything is set up. 0 or -errno. */
+int gofer_serve(const struct gofer_config *cfg, int (*ready)(const struct gofer_config *)) must_check;
 /* Opens what the magic links of /proc need; before the lock-in. The working directory becomes /proc/self/fd. */
 int gofer_enter_fd_dir(void) must_check;
 

@@ -3,8 +3,11 @@
  * "9P2000.L.sbox" switches on. Every message is size[4] type[1] tag[2] body, little-endian; strings are length[2]
  * bytes. The extension's requests carry attributes with names and hand descriptors over (SCM_RIGHTS on the reply).
  *
- *   Xwalk     fid newfid nname[2] name*          -> n[2] error[4] attr*n; newfid is made only if all were found
- *   Xopen     fid flags[4]                       -> (descriptor); flags are O_ACCMODE | O_TRUNC of this header
+ *   Xwalk     fid flags[4] nname[2] (newfid name)* -> n[2] error[4] has_fd[1] target attr*n (descriptor)
+ *             One step a name, as far as it goes: n newfids are made, error says why there are no more. target is the
+ *             text of the last one found if that is a symbolic link. P9_WALK_OPEN: if all were found and the last is a
+ *             regular file that can be read, a descriptor for reading comes with it.
+ *   Xopen     fid flags[4]                       -> (descriptor); flags are O_ACCMODE; regular files only
  *   Xcreate   dfid newfid name kind[4] mode[4] uid[4] gid[4] rdev[8] target -> attr has_fd[1] (descriptor if regular)
  *   Xrename   olddir oldname newdir newname flags[4]
  *   Xxattr    fid op[1] name flags[4] value[4+n]  -> value[4+n]
@@ -67,6 +70,7 @@ enum p9_type { /* the request; its reply is one higher */
                P9_XFORGET = 210,
 };
 
+enum { P9_WALK_OPEN = 1 };
 enum { P9_XATTR_GET, P9_XATTR_SET, P9_XATTR_LIST, P9_XATTR_REMOVE };
 enum { P9_QTDIR = 0x80, P9_QTSYMLINK = 0x02, P9_QTFILE = 0 };
 

@@ -1,0 +1,215 @@
+/*
+ * A connection to a gofer: one exchange at a time, under the connection's lock. Fids that inodes gave up are queued,
+ * and an Xforget for them goes out in one piece with the next request, since an inode can die under locks that come
+ * after the connection's. A peer that is slow beyond the socket's time limits, hangs up, or sends anything but the one
+ * reply that is due, is done for.
+ */
+#include "sentry/fs/gofer/gofer.h"
+
+#include "lib/fdpass.h"
+#include "lib/log.h"
+#include "sentry/kernel/locking.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TAG 1
+#define FORGET_ROOM (P9_HEADER + 2 + 4 * P9_MAX_FORGET)
+#define MAX_ERRNO 133 /* EHWPOISON: what is beyond has a meaning inside the sentry only */
+
+int gofer_conn_init(struct gofer_conn *c, int sock)
+{
+    *c = (struct gofer_conn){.sock = sock, .msize = P9_MSIZE_MAX};
+    lock_init(&c->lock, RANK_GOFER_CONN);
+    lock_init(&c->fids, RANK_LEAF);
+    c->in = malloc(P9_MSIZE_MAX);
+    c->out = malloc(FORGET_ROOM + P9_MSIZE_MAX);
+    if (c->in && c->out)
+        return 0;
+    gofer_conn_destroy(c);
+    return -ENOMEM;
+}
+
+void gofer_conn_destroy(struct gofer_conn *c)
+{
+    close(c->sock);
+    free(c->in);
+    free(c->out);
+    free(c->free.ids);
+    free(c->forget.ids);
+    lock_destroy(&c->lock);
+    lock_destroy(&c->fids);
+}
+
+/* ---- fids ---- */
+
+static bool push(struct fid_list *l, uint32_t id)
+{
+    if (l->count == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64;
+        uint32_t *more = reallocarray(l->ids, cap, sizeof(*more));
+        if (!more)
+            return false;
+        l->ids = more;
+        l->cap = cap;
+    }
+    l->ids[l->count++] = id;
+    return true;
+}
+
+int gofer_fid_alloc(struct gofer_conn *c, uint32_t *out, size_t count)
+{
+    int ret = 0;
+
+    lock(&c->fids);
+    for (size_t i = 0; i < count && ret == 0; i++) {
+        if (c->free.count)
+            out[i] = c->free.ids[--c->free.count];
+        else if (c->next_fid < P9_NOFID)
+            out[i] = c->next_fid++;
+        else
+            ret = -ENFILE;
+    }
+    unlock(&c->fids);
+    return ret;
+}
+
+/* Without memory for the list the numbers are lost, which does no harm. */
+void gofer_fid_unused(struct gofer_conn *c, const uint32_t *ids, size_t count)
+{
+    lock(&c->fids);
+    for (size_t i = count; i > 0; i--)
+        push(&c->free, ids[i - 1]);
+    unlock(&c->fids);
+}
+
+void gofer_fid_forget(struct gofer_conn *c, uint32_t id)
+{
+    lock(&c->fids);
+    push(&c->forget, id);
+    unlock(&c->fids);
+}
+
+/* Writes an Xforget for some of what is queued at the start of c->out; its length, 0: nothing to forget. */
+static size_t put_forget(struct gofer_conn *c)
+{
+    struct wirebuf b;
+    uint32_t ids[P9_MAX_FORGET];
+    size_t n = 0;
+
+    lock(&c->fids);
+    while (c->forget.count && n < P9_MAX_FORGET)
+        ids[n++] = c->forget.ids[--c->forget.count];
+    unlock(&c->fids);
+    if (!n)
+        return 0;
+    p9_begin(&b, c->out, FORGET_ROOM);
+    wire_put16(&b, (uint16_t)n);
+    for (size_t i = 0; i < n; i++)
+        wire_put32(&b, ids[i]);
+    p9_end(&b, P9_XFORGET, TAG);
+    gofer_fid_unused(c, ids, n); /* messages are handled in order: used again, they come after */
+    return b.pos;
+}
+
+/* ---- exchanges ---- */
+
+static int hang_up(struct gofer_conn *c, const char *why)
+{
+    if (!atomic_exchange(&c->dead, true))
+        log_user("a gofer is lost: %s", why);
+    shutdown(c->sock, SHUT_RDWR);
+    return -EIO;
+}
+
+void gofer_begin(struct gofer_conn *c, struct gofer_call *call) NO_THREAD_SAFETY
+{
+    lock(&c->lock);
+    *call = (struct gofer_call){.c = c, .fd = -1};
+    p9_begin(&call->req, c->out + FORGET_ROOM, c->msize);
+}
+
+/* Sends the request, behind an Xforget if one is due: the two are adjacent in the buffer. */
+static int send_request(struct gofer_call *call, uint8_t type)
+{
+    struct gofer_conn *c = call->c;
+
+    p9_end(&call->req, type, TAG);
+    size_t forget = put_forget(c);
+    uint8_t *start = c->out + FORGET_ROOM - forget;
+    memmove(start, c->out, forget);
+    return fdpass_send(c->sock, start, forget + call->req.pos, -1);
+}
+
+/* One whole message into c->in; a descriptor that comes with it into call->fd. */
+static int receive(struct gofer_call *call, size_t *out_len)
+{
+    struct gofer_conn *c = call->c;
+    size_t have = 0, want = P9_HEADER;
+
+    while (have < want) {
+        int fd;
+        ssize_t n = fdpass_recv(c->sock, c->in + have, c->msize - have, 0, &fd);
+        if (fd >= 0 && call->fd >= 0)
+            close(fd);
+        else if (fd >= 0)
+            call->fd = fd;
+        if (n <= 0)
+            return n < 0 ? (int)n : -EPIPE;
+        have += (size_t)n;
+        if (have >= P9_HEADER && want == P9_HEADER) {
+            struct wirebuf b;
+            wire_init(&b, c->in, 4);
+            want = wire_get32(&b);
+            if (want < P9_HEADER || want > c->msize)
+                return -EPROTO;
+        }
+    }
+    *out_len = have;
+    return have == want ? 0 : -EPROTO;
+}
+
+int gofer_exchange(struct gofer_call *call, uint8_t type)
+{
+    struct gofer_conn *c = call->c;
+    size_t len;
+
+    if (call->req.bad)
+        return -ENAMETOOLONG;
+    if (atomic_load(&c->dead))
+        return -EIO;
+    int ret = send_request(call, type);
+    if (ret == 0)
+        ret = receive(call, &len);
+    if (ret < 0)
+        return hang_up(c, ret == -EAGAIN ? "it does not answer" : strerror(-ret));
+    wire_init(&call->reply, c->in, len);
+    wire_get32(&call->reply);
+    uint8_t got = wire_get8(&call->reply);
+    uint16_t tag = wire_get16(&call->reply);
+    if (tag != TAG || (got != type + 1 && got != P9_RLERROR))
+        return hang_up(c, "it answers something else");
+    if (got != P9_RLERROR)
+        return 0;
+    uint32_t err = wire_get32(&call->reply);
+    if (call->reply.bad || call->reply.pos != len || call->fd >= 0)
+        return hang_up(c, "its error is malformed");
+    return err >= 1 && err <= MAX_ERRNO ? -(int)err : -EIO;
+}
+
+int gofer_end(struct gofer_call *call, int ret) NO_THREAD_SAFETY
+{
+    struct gofer_conn *c = call->c;
+
+    if (call->fd >= 0) { /* nobody asked for it, or the reply was no good */
+        close(call->fd);
+        ret = hang_up(c, "it hands over what was not asked for");
+    }
+    if (ret == 0 && (call->reply.bad || call->reply.pos != call->reply.cap))
+        ret = hang_up(c, "its reply is malformed");
+    unlock(&c->lock);
+    return ret;
+}

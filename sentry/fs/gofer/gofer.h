@@ -1,0 +1,236 @@
+/*
+ * The gofer file system, inside: the sentry's view of a tree of host files that a gofer process serves.
+ *
+ *   conn.c    one request and its reply; fid numbers, and those to be given up
+ *   rpc.c     a function a message: encode, exchange, decode and check
+ *   handle.c  the host descriptors that the gofer donated, shared by all who read or write a file
+ *   inode.c   the inode table, attributes
+ *   names.c   look-up and the operations that change names
+ *   dir.c     directory reads
+ *   file.c    reads, writes and mappings: straight on the host descriptors
+ *   mount.c   the super block
+ *
+ * Nothing that the gofer says is trusted: a reply of the wrong shape ends the connection, and every later call is EIO.
+ *
+ * Lock order: inode->lock, then (never two of them at once) conn->lock; or one of the leaf locks.
+ */
+#pragma once
+
+#include "include/p9.h"
+#include "sentry/vfs/vfs.h"
+
+#include <bsd/sys/tree.h>
+#include <limits.h>
+
+/* ---- connection ---- */
+
+struct fid_list {
+    uint32_t *ids; /* malloced */
+    size_t count, cap;
+};
+
+struct gofer_conn {
+    int sock;               /* (c) owned */
+    _Atomic bool dead;      /* no more exchanges: the peer is gone or broke the protocol */
+    struct lock lock;       /* RANK_GOFER_CONN: the two buffers and the order of messages */
+    uint32_t msize;         /* (lock) */
+    uint8_t *in, *out;      /* (lock) */
+    struct lock fids;       /* RANK_LEAF: what follows */
+    uint32_t next_fid;      /* the first that was never used */
+    struct fid_list free;   /* may be used again */
+    struct fid_list forget; /* to be given up with the next exchange */
+};
+
+/* One exchange; from gofer_begin() to gofer_end() the connection's lock is held. */
+struct gofer_call {
+    struct gofer_conn *c;
+    struct wirebuf req;   /* the body is put here */
+    struct wirebuf reply; /* after the exchange: at the body */
+    int fd;               /* came with the reply; closed by gofer_end() if it is still here */
+};
+
+int gofer_conn_init(struct gofer_conn *c, int sock) must_check; /* sock is taken over in any case */
+void gofer_conn_destroy(struct gofer_conn *c);
+void gofer_begin(struct gofer_conn *c, struct gofer_call *call) ACQUIRES(c->lock);
+/* Sends the request and waits for its reply. 0, the gofer's error, or -EIO. */
+int gofer_exchange(struct gofer_call *call, uint8_t type) must_check;
+/* Ends the call; ret if that is an error, -EIO (and the connection's end) if the reply was too short or too long. */
+int gofer_end(struct gofer_call *call, int ret) must_check;
+/* Takes count unused numbers. -ENOMEM, -EIO. */
+int gofer_fid_alloc(struct gofer_conn *c, uint32_t *out, size_t count) must_check;
+/* The gofer has never heard of these: they may be used again at once. */
+void gofer_fid_unused(struct gofer_conn *c, const uint32_t *ids, size_t count);
+/* The gofer is to drop it. Under any lock but a leaf one. */
+void gofer_fid_forget(struct gofer_conn *c, uint32_t id);
+
+/* ---- messages (rpc.c); all 0 or -errno ---- */
+
+struct gofer_walk {
+    /* in */
+    const char *names[P9_MAX_WALK]; /* not NUL-terminated: name_len */
+    size_t name_len[P9_MAX_WALK];
+    unsigned count;
+    bool open; /* a descriptor of the last one, please */
+    /* out; the new fids of those found are the caller's */
+    unsigned found;
+    int err; /* -errno: why not all were found; 0: all were */
+    uint32_t fids[P9_MAX_WALK];
+    struct p9_attr attrs[P9_MAX_WALK];
+    char target[PATH_MAX]; /* of the last one found if it is a symbolic link */
+    int fd;                /* owned by the caller; -1: none */
+};
+
+struct gofer_new { /* Xcreate */
+    const char *name, *target;
+    mode_t mode; /* with its type */
+    uid_t uid;
+    gid_t gid;
+    dev_t rdev;
+};
+
+int rpc_version(struct gofer_conn *c) must_check;
+int rpc_attach(struct gofer_conn *c, uint32_t fid) must_check;
+int rpc_walk(struct gofer_conn *c, uint32_t fid, struct gofer_walk *w) must_check;
+int rpc_getattr(struct gofer_conn *c, uint32_t fid, struct p9_attr *out) must_check;
+/* valid: P9_SETATTR_* */
+int rpc_setattr(struct gofer_conn *c, uint32_t fid, uint32_t valid, const struct iattr *a) must_check;
+/* A descriptor that is really a regular file's, opened as flags (O_ACCMODE) say. */
+int rpc_open(struct gofer_conn *c, uint32_t fid, int flags, int *out_fd) must_check;
+/* *out_fd: read-write, for a regular file; else -1. */
+int rpc_create(struct gofer_conn *c, uint32_t dir, uint32_t newfid, const struct gofer_new *n, struct p9_attr *out,
+               int *out_fd) must_check;
+int rpc_link(struct gofer_conn *c, uint32_t dir, uint32_t fid, const char *name) must_check;
+int rpc_unlink(struct gofer_conn *c, uint32_t dir, const char *name, bool is_dir) must_check;
+int rpc_rename(struct gofer_conn *c, uint32_t old_dir, const char *old_name, uint32_t new_dir, const char *new_name,
+               unsigned flags) must_check;
+int rpc_readlink(struct gofer_conn *c, uint32_t fid, char out[PATH_MAX]) must_check;
+int rpc_fsync(struct gofer_conn *c, uint32_t fid) must_check;
+int rpc_statfs(struct gofer_conn *c, uint32_t fid, struct statfs *out) must_check;
+/* op: P9_XATTR_*. Bytes put into buf (-ERANGE if cap is too small; cap 0: how many there would be). */
+ssize_t rpc_xattr(struct gofer_conn *c, uint32_t fid, unsigned op, const char *name, uint32_t flags, const void *value,
+                  size_t len, void *buf, size_t cap) must_check;
+/* Called for each entry, "." and ".." included; false: no memory, stop. */
+typedef bool (*rpc_entry_fn)(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char type);
+/* The entries from *offset on, as many as one message carries; *offset is moved on. 1: there may be more; 0: the end.
+ */
+int rpc_readdir(struct gofer_conn *c, uint32_t fid, uint64_t *offset, rpc_entry_fn emit, void *ctx) must_check;
+/* True if fd is a regular file's, opened as flags (O_ACCMODE) say. */
+bool gofer_fd_ok(int fd, int flags);
+
+/* ---- host descriptors (handle.c) ---- */
+
+struct gofer_handle {           /* fields under the one handle lock, but: */
+    int fd;                     /* (c) owned */
+    int mode;                   /* (c) O_RDONLY, O_RDWR or O_WRONLY */
+    unsigned users;             /* open files; 0: on the list of idle ones */
+    struct gofer_handle **slot; /* the inode's pointer to this; NULL: none, closed with its last user */
+    struct list idle;
+};
+
+enum { HANDLE_READ, HANDLE_WRITE, HANDLE_KINDS };
+
+/* ---- inodes ---- */
+
+#define GOFER_MAX_DEVS 32
+
+struct gofer_listing;
+RB_HEAD(gofer_table, gofer_inode);
+
+struct gofer_sb {
+    struct gofer_conn conn;
+    bool exclusive;           /* (c) nobody else changes the tree: what is known stays true */
+    struct lock table_lock;   /* RANK_LEAF: what follows */
+    struct gofer_table table; /* live inodes by host device and number: hard links share one */
+    unsigned dev_count;       /* host devices seen, and what the guest sees in their place */
+    uint64_t host_devs[GOFER_MAX_DEVS];
+    dev_t guest_devs[GOFER_MAX_DEVS];
+};
+
+/* Locks: (c) constant  (t) table_lock  (a) attr_lock  (h) handle lock  (i) inode->lock. */
+struct gofer_inode {
+    RB_ENTRY(gofer_inode) node;                 /* (t) */
+    bool in_table;                              /* (t) */
+    struct inode *inode;                        /* (c) the one this belongs to */
+    uint64_t host_dev, host_ino;                /* (c) */
+    dev_t dev;                                  /* (c) as the guest sees it */
+    uint32_t fid;                               /* (c) */
+    struct lock attr_lock;                      /* RANK_LEAF: the inode's attributes too */
+    uint64_t blocks;                            /* (a) */
+    uint32_t blksize;                           /* (a) */
+    bool stale;                                 /* (a) attributes changed in a way that only the host knows in full */
+    _Atomic bool mapped;                        /* has been mapped for writing: attributes change unseen, from now on */
+    struct gofer_handle *handles[HANDLE_KINDS]; /* (h) not counted */
+    char *_Atomic target;                       /* symbolic link: its text, once known */
+    struct gofer_listing *listing;              /* (i) directory: its entries, counted; NULL: not known */
+};
+
+static inline struct gofer_inode *gofer_data(const struct inode *i)
+{
+    return i->fs_data;
+}
+
+static inline struct gofer_sb *gofer_sb(const struct inode *i)
+{
+    return i->sb->fs_data;
+}
+
+static inline struct gofer_conn *gofer_conn(const struct inode *i)
+{
+    return &gofer_sb(i)->conn;
+}
+
+/*
+ * The inode for what the gofer calls fid and describes by a, counted. fid is taken over, also on failure. target: text
+ * of a symbolic link, or NULL. -EIO: the description contradicts what is known.
+ */
+int gofer_inode_get(struct super_block *sb, uint32_t fid, const struct p9_attr *a, const char *target,
+                    struct inode **out) must_check;
+/* Something has changed that the next getattr must ask for. */
+void gofer_mark_stale(struct inode *i);
+/* Attributes at least as fresh as the last change through this sentry; on shared mounts: as they are. */
+int gofer_refresh(struct inode *i) must_check;
+int gofer_getattr(struct inode *i, struct kstat *st);
+int gofer_setattr(struct inode *i, const struct iattr *a);
+int gofer_readlink(struct inode *i, char *buf, size_t cap);
+ssize_t gofer_getxattr(struct inode *i, const char *name, void *buf, size_t cap);
+int gofer_setxattr(struct inode *i, const char *name, const void *val, size_t len, int flags);
+ssize_t gofer_listxattr(struct inode *i, char *buf, size_t cap);
+int gofer_removexattr(struct inode *i, const char *name);
+void gofer_evict(struct inode *i);
+extern const struct inode_ops gofer_inode_ops; /* mount.c: the table of all of these */
+
+/*
+ * A descriptor for reading (O_RDONLY) or for writing (O_WRONLY or O_RDWR: one that can do at least that), one user
+ * more. Asks the gofer if there is none. Pair: gofer_handle_put().
+ */
+int gofer_handle_get(struct inode *i, int flags, struct gofer_handle **out) must_check;
+void gofer_handle_put(struct gofer_handle *h);
+/* Keeps fd, opened with flags, for i's next user; takes it over. */
+void gofer_handle_offer(struct inode *i, int fd, int flags);
+/* A user's hold on any descriptor that is there, preferring the one for writing; NULL: none. want_write: only that. */
+struct gofer_handle *gofer_handle_peek(struct inode *i, bool want_write);
+/* Closes what i still has; it has no open files any more. */
+void gofer_handle_drop(struct inode *i);
+
+/* names.c */
+int gofer_lookup(struct inode *dir, const char *name, struct inode **out);
+int gofer_create(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);
+int gofer_mkdir(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);
+int gofer_mknod(struct inode *dir, const char *name, mode_t mode, dev_t rdev, const struct cred *cred,
+                struct inode **out);
+int gofer_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred, struct inode **out);
+int gofer_link(struct inode *dir, const char *name, struct inode *target);
+int gofer_unlink(struct inode *dir, const char *name, struct inode *victim);
+int gofer_rmdir(struct inode *dir, const char *name, struct inode *victim);
+int gofer_rename(struct inode *old_dir, const char *old_name, struct inode *old, struct inode *new_dir,
+                 const char *new_name, struct inode *victim, unsigned flags);
+
+/* dir.c */
+extern const struct file_ops gofer_dir_ops;
+void gofer_listing_put(struct gofer_listing *l);
+/* The directory's entries have changed: forget what was read. inode->lock held. */
+void gofer_listing_forget(struct inode *dir);
+
+/* file.c */
+extern const struct file_ops gofer_file_ops;
+int gofer_open(struct inode *i, struct file *f);

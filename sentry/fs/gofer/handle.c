@@ -1,0 +1,223 @@
+/*
+ * Host descriptors of regular files: at most one for reading and one for writing an inode, shared by all files that are
+ * open on it (they carry no position: all is pread and pwrite). One that nobody uses waits on a list, oldest first, of
+ * bounded length, so that opening a file again asks nobody.
+ */
+#include "sentry/fs/gofer/gofer.h"
+
+#include "sentry/kernel/locking.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define MAX_IDLE 4096
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct lock handle_lock; /* RANK_LEAF: every handle's fields, inodes' slots, and what follows */
+static struct list idle_list = LIST_INIT(idle_list);
+static unsigned idle_count, idle_max;
+
+static void handles_init(void)
+{
+    struct rlimit r;
+
+    lock_init(&handle_lock, RANK_LEAF);
+    idle_max = getrlimit(RLIMIT_NOFILE, &r) == 0 ? (unsigned)MIN(r.rlim_cur / 4, (rlim_t)MAX_IDLE) : 64;
+}
+
+static void handle_free(struct gofer_handle *h)
+{
+    if (!h)
+        return;
+    close(h->fd);
+    free(h);
+}
+
+static struct gofer_handle *handle_new(int fd, int mode)
+{
+    struct gofer_handle *h = calloc(1, sizeof(*h));
+
+    if (!h) {
+        close(fd);
+        return NULL;
+    }
+    h->fd = fd;
+    h->mode = mode;
+    list_init(&h->idle);
+    return h;
+}
+
+static void use_locked(struct gofer_handle *h)
+{
+    if (!h->users++ && !list_empty(&h->idle)) {
+        list_del(&h->idle);
+        idle_count--;
+    }
+}
+
+/* Takes h out of its inode and off the list; the caller frees it. */
+static void detach_locked(struct gofer_handle *h)
+{
+    if (h->slot)
+        *h->slot = NULL;
+    h->slot = NULL;
+    if (!list_empty(&h->idle)) {
+        list_del(&h->idle);
+        idle_count--;
+    }
+}
+
+/* The idle handle to be freed for the list to be short enough, or NULL. */
+static struct gofer_handle *overflow_locked(unsigned max)
+{
+    if (idle_count <= max)
+        return NULL;
+    struct gofer_handle *oldest = list_first(&idle_list, struct gofer_handle, idle);
+    detach_locked(oldest);
+    return oldest;
+}
+
+/* One user less; what is then to be freed, or NULL. */
+static struct gofer_handle *put_locked(struct gofer_handle *h)
+{
+    if (--h->users)
+        return NULL;
+    if (!h->slot)
+        return h;
+    list_push_back(&idle_list, &h->idle);
+    idle_count++;
+    return overflow_locked(idle_max);
+}
+
+void gofer_handle_put(struct gofer_handle *h)
+{
+    lock(&handle_lock);
+    struct gofer_handle *dead = put_locked(h);
+    unlock(&handle_lock);
+    handle_free(dead);
+}
+
+struct gofer_handle *gofer_handle_peek(struct inode *i, bool want_write)
+{
+    struct gofer_inode *gi = gofer_data(i);
+
+    pthread_once(&once, handles_init);
+    lock(&handle_lock);
+    struct gofer_handle *h = gi->handles[HANDLE_WRITE];
+    if (!h && !want_write)
+        h = gi->handles[HANDLE_READ];
+    if (h)
+        use_locked(h);
+    unlock(&handle_lock);
+    return h;
+}
+
+static bool serves(const struct gofer_handle *h, int flags)
+{
+    return h && (h->mode == flags || (h->mode == O_RDWR && flags == O_WRONLY));
+}
+
+static int kind_of(int flags)
+{
+    return flags == O_RDONLY ? HANDLE_READ : HANDLE_WRITE;
+}
+
+/* Puts h into its slot if that is free, or holds one that can do less; what is to be freed, or NULL. */
+static struct gofer_handle *install_locked(struct gofer_inode *gi, struct gofer_handle *h)
+{
+    struct gofer_handle **slot = &gi->handles[kind_of(h->mode)], *old = *slot;
+
+    if (old && (old->mode == h->mode || old->mode == O_RDWR))
+        return NULL; /* h stays without a slot */
+    if (old)
+        detach_locked(old);
+    *slot = h;
+    h->slot = slot;
+    return old && !old->users ? old : NULL;
+}
+
+static int open_new(struct inode *i, int flags, int *out_fd, int *out_mode)
+{
+    struct gofer_conn *c = gofer_conn(i);
+    uint32_t fid = gofer_data(i)->fid;
+
+    *out_mode = flags == O_WRONLY ? O_RDWR : flags;
+    int ret = rpc_open(c, fid, *out_mode, out_fd);
+    if (ret == -EACCES && flags == O_WRONLY)
+        ret = rpc_open(c, fid, *out_mode = O_WRONLY, out_fd);
+    return ret;
+}
+
+/* Frees the oldest idle handle; false: there was none. */
+static bool free_one(void)
+{
+    lock(&handle_lock);
+    struct gofer_handle *oldest = overflow_locked(idle_count ? idle_count - 1 : 0);
+    unlock(&handle_lock);
+    handle_free(oldest);
+    return oldest;
+}
+
+int gofer_handle_get(struct inode *i, int flags, struct gofer_handle **out)
+{
+    struct gofer_inode *gi = gofer_data(i);
+    int fd, mode;
+
+    pthread_once(&once, handles_init);
+    lock(&handle_lock);
+    struct gofer_handle *h = gi->handles[kind_of(flags)];
+    bool found = serves(h, flags);
+    if (found)
+        use_locked(h);
+    unlock(&handle_lock);
+    if (found) {
+        *out = h;
+        return 0;
+    }
+    int ret = open_new(i, flags, &fd, &mode);
+    while (ret == -EMFILE && free_one())
+        ret = open_new(i, flags, &fd, &mode);
+    if (ret < 0)
+        return ret;
+    h = handle_new(fd, mode);
+    if (!h)
+        return -ENOMEM;
+    lock(&handle_lock);
+    h->users = 1;
+    struct gofer_handle *dead = install_locked(gi, h);
+    unlock(&handle_lock);
+    handle_free(dead);
+    *out = h;
+    return 0;
+}
+
+void gofer_handle_offer(struct inode *i, int fd, int flags)
+{
+    pthread_once(&once, handles_init);
+    struct gofer_handle *h = handle_new(fd, flags);
+    if (!h)
+        return;
+    lock(&handle_lock);
+    h->users = 1;
+    struct gofer_handle *replaced = install_locked(gofer_data(i), h), *dead = put_locked(h);
+    unlock(&handle_lock);
+    handle_free(replaced);
+    handle_free(dead);
+}
+
+void gofer_handle_drop(struct inode *i)
+{
+    struct gofer_inode *gi = gofer_data(i);
+
+    pthread_once(&once, handles_init);
+    for (int k = 0; k < HANDLE_KINDS; k++) {
+        lock(&handle_lock);
+        struct gofer_handle *h = gi->handles[k];
+        if (h)
+            detach_locked(h);
+        unlock(&handle_lock);
+        handle_free(h);
+    }
+}

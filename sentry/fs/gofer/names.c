@@ -1,0 +1,149 @@
+/* Look-up, and the operations that change names. The directory's lock is held in all of them. */
+#include "sentry/fs/gofer/gofer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int gofer_lookup(struct inode *dir, const char *name, struct inode **out)
+{
+    struct gofer_walk w = {.names = {name}, .name_len = {strlen(name)}, .count = 1};
+
+    int ret = rpc_walk(gofer_conn(dir), gofer_data(dir)->fid, &w);
+    if (ret < 0)
+        return ret;
+    return w.found ? gofer_inode_get(dir->sb, w.fids[0], &w.attrs[0], w.target, out) : w.err;
+}
+
+/* The entries of dir, and so its times, are no longer what they were. */
+static void dir_changed(struct inode *dir)
+{
+    gofer_listing_forget(dir);
+    gofer_mark_stale(dir);
+}
+
+/* ---- making ---- */
+
+/* *out_fd as rpc_create's; taken care of on failure. */
+static int make(struct inode *dir, struct gofer_new *n, const struct cred *cred, struct inode **out)
+{
+    struct gofer_conn *c = gofer_conn(dir);
+    struct p9_attr a;
+    uint32_t fid;
+    int fd;
+
+    n->uid = cred ? cred->fsuid : 0;
+    n->gid = dir->mode & S_ISGID ? dir->gid : cred ? cred->fsgid : 0;
+    if (S_ISDIR(n->mode))
+        n->mode |= dir->mode & S_ISGID;
+    int ret = gofer_fid_alloc(c, &fid, 1);
+    if (ret < 0)
+        return ret;
+    ret = rpc_create(c, gofer_data(dir)->fid, fid, n, &a, &fd);
+    dir_changed(dir);
+    if (ret < 0) {
+        gofer_fid_unused(c, &fid, 1);
+        return ret;
+    }
+    ret = gofer_inode_get(dir->sb, fid, &a, n->target, out);
+    if (fd >= 0 && ret == 0)
+        gofer_handle_offer(*out, fd, O_RDWR);
+    else if (fd >= 0)
+        close(fd);
+    return ret;
+}
+
+int gofer_create(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out)
+{
+    struct gofer_new n = {.name = name, .mode = S_IFREG | (mode & 07777)};
+
+    return make(dir, &n, cred, out);
+}
+
+int gofer_mkdir(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out)
+{
+    struct gofer_new n = {.name = name, .mode = S_IFDIR | (mode & 07777)};
+
+    return make(dir, &n, cred, out);
+}
+
+int gofer_mknod(struct inode *dir, const char *name, mode_t mode, dev_t rdev, const struct cred *cred,
+                struct inode **out)
+{
+    struct gofer_new n = {.name = name, .mode = mode, .rdev = rdev};
+
+    return make(dir, &n, cred, out);
+}
+
+int gofer_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred, struct inode **out)
+{
+    struct gofer_new n = {.name = name, .mode = S_IFLNK | 0777, .target = target};
+
+    return make(dir, &n, cred, out);
+}
+
+int gofer_link(struct inode *dir, const char *name, struct inode *target)
+{
+    int ret = rpc_link(gofer_conn(dir), gofer_data(dir)->fid, gofer_data(target)->fid, name);
+
+    dir_changed(dir);
+    if (ret == 0) {
+        lock(&gofer_data(target)->attr_lock);
+        target->nlink++;
+        gofer_data(target)->stale = true;
+        unlock(&gofer_data(target)->attr_lock);
+    }
+    return ret;
+}
+
+/* ---- removing ---- */
+
+/* i has one name less: vfs looks at nlink, the rest is asked for when needed. */
+static void lost_name(struct inode *i)
+{
+    struct gofer_inode *gi = gofer_data(i);
+
+    lock(&gi->attr_lock);
+    i->nlink = S_ISDIR(i->mode) || !i->nlink ? 0 : i->nlink - 1;
+    gi->stale = true;
+    unlock(&gi->attr_lock);
+}
+
+static int remove_name(struct inode *dir, const char *name, struct inode *victim)
+{
+    int ret = rpc_unlink(gofer_conn(dir), gofer_data(dir)->fid, name, S_ISDIR(victim->mode));
+
+    dir_changed(dir);
+    if (ret == 0)
+        lost_name(victim);
+    return ret;
+}
+
+int gofer_unlink(struct inode *dir, const char *name, struct inode *victim)
+{
+    return remove_name(dir, name, victim);
+}
+
+int gofer_rmdir(struct inode *dir, const char *name, struct inode *victim)
+{
+    return remove_name(dir, name, victim);
+}
+
+int gofer_rename(struct inode *old_dir, const char *old_name, struct inode *old, struct inode *new_dir,
+                 const char *new_name, struct inode *victim, unsigned flags)
+{
+    int ret =
+        rpc_rename(gofer_conn(old_dir), gofer_data(old_dir)->fid, old_name, gofer_data(new_dir)->fid, new_name, flags);
+
+    dir_changed(old_dir);
+    dir_changed(new_dir);
+    if (ret < 0)
+        return ret;
+    gofer_mark_stale(old);
+    if (victim && (flags & RENAME_EXCHANGE))
+        gofer_mark_stale(victim);
+    else if (victim)
+        lost_name(victim);
+    return 0;
+}

@@ -1,0 +1,500 @@
+/* The gofer's client, driven through the VFS against a real gofer in a child process. */
+#include "gofer/server.h"
+#include "sentry/fs/fs.h"
+#include "sentry/kernel/cred.h"
+#include "sentry/kernel/locking.h"
+#include "sentry/kernel/task.h"
+#include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/fs_context.h"
+#include "sentry/vfs/ops.h"
+#include "sentry/vfs/vfs.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* What the process tree would call; no process here ever gets a signal. */
+__attribute__((weak)) int signal_send_pgrp_locked(struct pgrp *pg, int sig, const siginfo_t *info)
+{
+    (void)pg, (void)sig, (void)info;
+    return 0;
+}
+
+static struct task *me;
+static struct path root;
+static char dir[] = "/tmp/goferfs-test-XXXXXX";
+static pid_t server;
+
+static int not_jailed(const struct gofer_config *cfg)
+{
+    (void)cfg;
+    umask(0);
+    return gofer_enter_fd_dir();
+}
+
+static int start_server(bool readonly, bool jailed)
+{
+    int pair[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    server = fork();
+    ck_assert_int_ge(server, 0);
+    if (server == 0) {
+        close(pair[0]);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        struct gofer_tree tree = {.root_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), .conn_fd = pair[1]};
+        tree.readonly = readonly;
+        const struct gofer_config cfg = {.trees = &tree, .tree_count = 1, .log_fd = 2, .privileged = true};
+        if (jailed)
+            gofer_main(&cfg);
+        _exit(gofer_serve(&cfg, not_jailed) < 0);
+    }
+    close(pair[1]);
+    return pair[0];
+}
+
+static void mount_it(bool exclusive, bool readonly, bool jailed)
+{
+    struct dentry *d;
+
+    strcpy(dir, "/tmp/goferfs-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    ck_assert_int_eq(chmod(dir, 0755), 0);
+    me = calloc(1, sizeof(*me));
+    me->tg = calloc(1, sizeof(*me->tg));
+    me->tg->rlimits[RLIMIT_NOFILE] = (struct rlimit64){100, 100};
+    me->tg->rlimits[RLIMIT_FSIZE] = (struct rlimit64){RLIM64_INFINITY, RLIM64_INFINITY};
+    me->cred = cred_new(0, 0, NULL, 0);
+    ck_assert_int_eq(gofer_mount(start_server(readonly, jailed), exclusive, readonly, &d), 0);
+    ck_assert_int_eq(mount_root(d, readonly ? MNT_RDONLY : 0, "rootfs", &root), 0);
+    me->fs = fs_context_new(&root, &root, 022);
+    me->files = files_new();
+}
+
+static void setup_exclusive(void)
+{
+    mount_it(true, false, false);
+}
+
+static void setup_shared(void)
+{
+    mount_it(false, false, false);
+}
+
+static void setup_jailed(void)
+{
+    mount_it(true, false, true);
+}
+
+static void setup_readonly(void)
+{
+    mount_it(true, true, true);
+}
+
+/* The connection goes with the last reference, and the gofer with the connection. */
+static void teardown(void)
+{
+    char command[128];
+    int status;
+
+    kill(server, SIGKILL);
+    ck_assert_int_eq(waitpid(server, &status, 0), server);
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* ---- the host's side ---- */
+
+static const char *host(const char *name)
+{
+    static char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    return path;
+}
+
+static void host_write(const char *name, const char *text)
+{
+    FILE *f = fopen(host(name), "w");
+
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_ge(fputs(text, f), 0);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+static void host_expect(const char *name, const char *text)
+{
+    char buf[256] = "";
+    FILE *f = fopen(host(name), "r");
+
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fread(buf, 1, sizeof(buf) - 1, f), strlen(text));
+    ck_assert_str_eq(buf, text);
+    fclose(f);
+}
+
+/* ---- the guest's side ---- */
+
+static int open_at(const char *name, int flags, struct file **out)
+{
+    return vfs_open(me, AT_FDCWD, name, flags, 0644, 0, out);
+}
+
+static void expect_open_error(const char *name, int flags, int err)
+{
+    struct file *f;
+
+    ck_assert_int_eq(open_at(name, flags, &f), err);
+}
+
+static struct file *must_open(const char *name, int flags)
+{
+    struct file *f;
+
+    ck_assert_int_eq(open_at(name, flags, &f), 0);
+    return f;
+}
+
+static ssize_t put(struct file *f, const char *text)
+{
+    struct uio u;
+
+    uio_kernel(&u, (void *)text, strlen(text));
+    return file_write(f, &u, NULL);
+}
+
+static void expect(struct file *f, int64_t pos, const char *text)
+{
+    char buf[256] = "";
+    struct uio u;
+
+    uio_kernel(&u, buf, sizeof(buf) - 1);
+    ck_assert_int_eq(file_read(f, &u, &pos), (ssize_t)strlen(text));
+    ck_assert_str_eq(buf, text);
+}
+
+static int stat_of(const char *name, struct kstat *st)
+{
+    struct path p;
+
+    int ret = path_lookup(me, AT_FDCWD, name, 0, &p);
+    if (ret < 0)
+        return ret;
+    ret = inode_getattr(dentry_inode(p.dentry), st);
+    path_put(&p);
+    return ret;
+}
+
+static struct kstat must_stat(const char *name)
+{
+    struct kstat st;
+
+    ck_assert_int_eq(stat_of(name, &st), 0);
+    return st;
+}
+
+struct names {
+    char all[1024];
+    unsigned count;
+    unsigned limit;
+};
+
+static bool add_name(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char type, int64_t next)
+{
+    struct names *n = ctx;
+    (void)ino, (void)type, (void)next;
+
+    if (n->count == n->limit)
+        return false;
+    n->count++;
+    strncat(n->all, name, len);
+    strcat(n->all, " ");
+    return true;
+}
+
+static void expect_entries(const char *name, unsigned count, const char *one)
+{
+    struct names n = {.limit = 1};
+    struct file *f = must_open(name, O_RDONLY | O_DIRECTORY);
+    unsigned before;
+    int64_t pos = 0;
+
+    do { /* one at a time, so that positions matter */
+        before = n.count;
+        ck_assert_int_eq(f->ops->iterate(f, &pos, add_name, &n), 0);
+        n.limit++;
+    } while (n.count > before);
+    ck_assert_uint_eq(n.count, count);
+    if (one)
+        ck_assert_ptr_nonnull(strstr(n.all, one));
+    file_put(f);
+}
+
+/* ---- tests ---- */
+
+START_TEST(reading)
+{
+    host_write("a", "hello");
+    ck_assert_int_eq(mkdir(host("d"), 0750), 0);
+    ck_assert_int_eq(mkdir(host("d/e"), 0755), 0);
+    host_write("d/e/f", "deep");
+    ck_assert_int_eq(symlink("d/e", host("link")), 0);
+    struct file *f = must_open("/a", O_RDONLY);
+    expect(f, 0, "hello");
+    expect(f, 3, "lo");
+    expect(f, 9, "");
+    struct uio u;
+    uio_kernel(&u, "x", 1);
+    ck_assert_int_eq(file_write(f, &u, NULL), -EBADF);
+    file_put(f);
+    f = must_open("/link/f", O_RDONLY);
+    expect(f, 0, "deep");
+    file_put(f);
+    expect_open_error("/nothing", O_RDONLY, -ENOENT);
+    expect_open_error("/a/b", O_RDONLY, -ENOTDIR);
+    expect_open_error("/link", O_RDONLY | O_NOFOLLOW, -ELOOP);
+    struct stat host_st;
+    ck_assert_int_eq(stat(host("d/e/f"), &host_st), 0);
+    struct kstat st = must_stat("/d/e/f");
+    ck_assert_uint_eq(st.ino, host_st.st_ino);
+    ck_assert_uint_eq(st.size, 4);
+    ck_assert_uint_eq(st.mode, host_st.st_mode);
+    ck_assert_int_eq(st.mtime.tv_nsec, host_st.st_mtim.tv_nsec);
+    ck_assert_uint_eq(must_stat("/d").mode, S_IFDIR | 0750);
+    expect_entries("/", 5, "link");
+    expect_entries("/d", 3, "e");
+}
+END_TEST
+
+START_TEST(writing)
+{
+    struct file *f = must_open("/new", O_RDWR | O_CREAT | O_EXCL);
+    ck_assert_int_eq(put(f, "one "), 4);
+    ck_assert_int_eq(put(f, "two"), 3);
+    host_expect("new", "one two");
+    ck_assert_uint_eq(must_stat("/new").size, 7);
+    ck_assert_uint_eq(must_stat("/new").mode, S_IFREG | 0644);
+    expect_open_error("/new", O_RDWR | O_CREAT | O_EXCL, -EEXIST);
+    struct file *append = must_open("/new", O_WRONLY | O_APPEND);
+    ck_assert_int_eq(put(append, "!"), 1);
+    ck_assert_int_eq(append->pos, 8);
+    host_expect("new", "one two!");
+    file_put(append);
+    file_put(f);
+    f = must_open("/new", O_WRONLY | O_TRUNC);
+    ck_assert_uint_eq(must_stat("/new").size, 0);
+    file_put(f);
+    host_write("there", "12345");
+    f = must_open("/there", O_RDWR);
+    ck_assert_int_eq(vfs_truncate(me, f->inode, 2), 0);
+    host_expect("there", "12");
+    ck_assert_int_eq(f->ops->fsync(f, false), 0);
+    ck_assert_int_eq(f->ops->llseek(f, 0, SEEK_END), 2);
+    int fd;
+    uint64_t delta;
+    ck_assert_int_eq(f->ops->mmap_fd(f, PROT_READ | PROT_WRITE, MAP_SHARED, &fd, &delta), 0);
+    char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)delta);
+    ck_assert_ptr_ne(p, MAP_FAILED);
+    p[0] = 'X';
+    expect(f, 0, "X2");
+    file_put(f);
+    f = must_open("/there", O_RDONLY);
+    ck_assert_int_eq(f->ops->mmap_fd(f, PROT_READ, MAP_SHARED, &fd, &delta), 0);
+    ck_assert_ptr_eq(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)delta), MAP_FAILED);
+    file_put(f);
+}
+END_TEST
+
+START_TEST(changing)
+{
+    ck_assert_int_eq(vfs_mkdir(me, AT_FDCWD, "/d", 0777), 0);
+    ck_assert_uint_eq(must_stat("/d").mode, S_IFDIR | 0755);
+    expect_entries("/d", 2, NULL);
+    file_put(must_open("/d/f", O_RDWR | O_CREAT));
+    expect_entries("/d", 3, "f");
+    ck_assert_int_eq(vfs_rmdir(me, AT_FDCWD, "/d"), -ENOTEMPTY);
+    ck_assert_int_eq(vfs_symlink(me, "f", AT_FDCWD, "/d/s"), 0);
+    file_put(must_open("/d/s", O_RDONLY));
+    ck_assert_int_eq(vfs_mknod(me, AT_FDCWD, "/d/fifo", S_IFIFO | 0600, 0), 0);
+    ck_assert_uint_eq(must_stat("/d/fifo").mode, S_IFIFO | 0600);
+    ck_assert_int_eq(vfs_mknod(me, AT_FDCWD, "/d/null", S_IFCHR | 0600, 0x103), -EPERM); /* the gofer says */
+    struct path p;
+    ck_assert_int_eq(path_lookup(me, AT_FDCWD, "/d/f", 0, &p), 0);
+    ck_assert_int_eq(vfs_link(me, &p, AT_FDCWD, "/hard"), 0);
+    ck_assert_int_eq(vfs_chmod(me, &p, 04711), 0);
+    const struct timespec times[2] = {{.tv_sec = 5, .tv_nsec = 6}, {.tv_sec = 7, .tv_nsec = 8}};
+    ck_assert_int_eq(vfs_utimes(me, &p, times), 0);
+    struct inode *f = dentry_inode(p.dentry);
+    ck_assert_int_eq(f->ops->setxattr(f, "user.x", "value", 5, 0), 0);
+    path_put(&p);
+    struct kstat st = must_stat("/hard");
+    ck_assert_uint_eq(st.nlink, 2);
+    ck_assert_uint_eq(st.mode, S_IFREG | 04711);
+    ck_assert_int_eq(st.atime.tv_nsec, 6);
+    ck_assert_int_eq(st.mtime.tv_sec, 7);
+    ck_assert_uint_eq(st.ino, must_stat("/d/f").ino);
+    char value[16] = "";
+    ck_assert_int_eq(getxattr(host("hard"), "user.x", value, sizeof(value)), 5);
+    ck_assert_int_eq(vfs_unlink(me, AT_FDCWD, "/d/f"), 0);
+    ck_assert_uint_eq(must_stat("/hard").nlink, 1);
+    ck_assert_int_eq(stat_of("/d/f", &st), -ENOENT);
+    ck_assert_int_eq(vfs_rename(me, AT_FDCWD, "/hard", AT_FDCWD, "/d/moved", 0), 0);
+    ck_assert_int_eq(stat_of("/hard", &st), -ENOENT);
+    ck_assert_int_eq(must_stat("/d/moved").mtime.tv_sec, 7);
+    ck_assert_int_eq(vfs_rename(me, AT_FDCWD, "/d", AT_FDCWD, "/d/moved/x", 0), -ENOTDIR);
+    ck_assert_int_eq(vfs_mkdir(me, AT_FDCWD, "/d/sub", 0777), 0);
+    ck_assert_int_eq(vfs_rename(me, AT_FDCWD, "/d/sub", AT_FDCWD, "/sub2", RENAME_NOREPLACE), 0);
+    ck_assert_int_eq(vfs_rename(me, AT_FDCWD, "/sub2", AT_FDCWD, "/d", RENAME_EXCHANGE), 0);
+    ck_assert_int_eq(must_stat("/sub2/moved").mtime.tv_sec, 7);
+    ck_assert_int_eq(vfs_rmdir(me, AT_FDCWD, "/d"), 0);
+    ck_assert_int_eq(access(host("d"), F_OK), -1);
+}
+END_TEST
+
+/* A file that has lost its name lives on in the files that are open on it. */
+START_TEST(unlinked)
+{
+    struct file *f = must_open("/f", O_RDWR | O_CREAT);
+    ck_assert_int_eq(put(f, "still here"), 10);
+    ck_assert_int_eq(vfs_unlink(me, AT_FDCWD, "/f"), 0);
+    expect(f, 0, "still here");
+    struct kstat st;
+    ck_assert_int_eq(inode_getattr(f->inode, &st), 0);
+    ck_assert_uint_eq(st.nlink, 0);
+    ck_assert_uint_eq(st.size, 10);
+    struct file *other = must_open("/f", O_RDWR | O_CREAT);
+    expect(other, 0, "");
+    ck_assert_ptr_ne(other->inode, f->inode);
+    file_put(other);
+    file_put(f);
+}
+END_TEST
+
+START_TEST(host_changes)
+{
+    struct kstat st;
+
+    ck_assert_int_eq(stat_of("/f", &st), -ENOENT);
+    host_write("f", "first");
+    ck_assert_uint_eq(must_stat("/f").size, 5);
+    struct file *f = must_open("/f", O_RDONLY);
+    host_write("f", "changed");
+    ck_assert_uint_eq(must_stat("/f").size, 7);
+    expect(f, 0, "changed");
+    ck_assert_int_eq(unlink(host("f")), 0);
+    expect_open_error("/f", O_RDONLY, -ENOENT);
+    ck_assert_int_eq(inode_getattr(f->inode, &st), 0);
+    ck_assert_uint_eq(st.nlink, 0);
+    file_put(f);
+    expect_entries("/", 2, NULL);
+    ck_assert_int_eq(mkdir(host("f"), 0700), 0);
+    expect_entries("/", 3, "f");
+    ck_assert_uint_eq(must_stat("/f").mode, S_IFDIR | 0700);
+}
+END_TEST
+
+START_TEST(readonly)
+{
+    host_write("a", "text");
+    struct file *f = must_open("/a", O_RDONLY);
+    expect(f, 0, "text");
+    file_put(f);
+    expect_open_error("/a", O_RDWR, -EROFS);
+    expect_open_error("/b", O_RDWR | O_CREAT, -EROFS);
+    ck_assert_int_eq(vfs_unlink(me, AT_FDCWD, "/a"), -EROFS);
+    /* And the gofer by itself. */
+    struct inode *i = dentry_inode(root.dentry), *out;
+    ck_assert_int_eq(i->ops->mkdir(i, "x", 0755, me->cred, &out), -EROFS);
+    const struct iattr a = {.valid = ATTR_MODE, .mode = 0700};
+    ck_assert_int_eq(i->ops->setattr(i, &a), -EROFS);
+}
+END_TEST
+
+START_TEST(many)
+{
+    char name[32];
+
+    ck_assert_int_eq(vfs_mkdir(me, AT_FDCWD, "/many", 0755), 0);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(name, sizeof(name), "/many/a-file-%d", i);
+        file_put(must_open(name, O_WRONLY | O_CREAT));
+    }
+    struct file *f = must_open("/many", O_RDONLY);
+    int64_t pos = 0;
+    ck_assert_int_eq(f->ops->iterate(f, &pos, add_name, &(struct names){.limit = 8}), 0);
+    ck_assert_int_eq(pos, 8);
+    file_put(f);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(name, sizeof(name), "/many/a-file-%d", i);
+        ck_assert_int_eq(vfs_unlink(me, AT_FDCWD, name), 0);
+    }
+    ck_assert_int_eq(vfs_rmdir(me, AT_FDCWD, "/many"), 0);
+}
+END_TEST
+
+START_TEST(dead_gofer)
+{
+    struct kstat st;
+
+    host_write("a", "text");
+    struct file *f = must_open("/a", O_RDONLY);
+    kill(server, SIGKILL);
+    ck_assert_int_eq(stat_of("/other", &st), -EIO);
+    expect_open_error("/another", O_RDWR | O_CREAT, -EIO);
+    expect(f, 0, "text");
+    file_put(f);
+}
+END_TEST
+
+static TCase *add_case(Suite *s, const char *name, void (*setup)(void))
+{
+    TCase *c = tcase_create(name);
+
+    tcase_add_checked_fixture(c, setup, teardown);
+    suite_add_tcase(s, c);
+    tcase_set_timeout(c, 60);
+    return c;
+}
+
+static void add_common(TCase *c)
+{
+    tcase_add_test(c, reading);
+    tcase_add_test(c, writing);
+    tcase_add_test(c, changing);
+    tcase_add_test(c, unlinked);
+}
+
+int main(void)
+{
+    Suite *s = suite_create("goferfs");
+
+    lock_init(&tasks_lock, RANK_TASKS);
+    TCase *c = add_case(s, "exclusive", setup_exclusive);
+    add_common(c);
+    tcase_add_test(c, many);
+    tcase_add_test(c, dead_gofer);
+    c = add_case(s, "shared", setup_shared);
+    add_common(c);
+    tcase_add_test(c, host_changes);
+    c = add_case(s, "jailed", setup_jailed);
+    add_common(c);
+    c = add_case(s, "readonly", setup_readonly);
+    tcase_add_test(c, readonly);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
