@@ -6,6 +6,7 @@
 #include "gofer/server.h"
 
 #include "lib/fdpass.h"
+#include "lib/jail.h"
 #include "lib/log.h"
 
 #include <errno.h>
@@ -211,8 +212,10 @@ int gofer_serve(const struct gofer_config *cfg, int (*ready)(const struct gofer_
     }
     if (ret == 0)
         ret = ready(cfg);
-    if (ret == 0)
+    if (ret == 0) {
+        escape_attempt("gofer");
         serve_all(conns, fds, cfg->tree_count);
+    }
     free(conns);
     free(fds);
     return ret;

@@ -19,3 +19,16 @@ int jail_die_with_parent(int fd) must_check;
 int jail_empty_root(void) must_check;
 /* Empties every capability set, the bounding set too, and sets no_new_privs. */
 int jail_drop_privileges(void) must_check;
+
+/*
+ * The last step of a lock-in in the test build of tests/escape (preset escape), where code of the test tries what a
+ * taken-over process would. Nothing in every other build.
+ */
+#ifdef SBOX_ESCAPE
+void escape_attempt(const char *who);
+#else
+static inline void escape_attempt(const char *who)
+{
+    (void)who;
+}
+#endif

@@ -5,6 +5,7 @@
 #include "include/boot.h"
 #include "include/control.h"
 #include "include/platform.h"
+#include "lib/jail.h"
 #include "lib/log.h"
 #include "sentry/boot/boot_internal.h"
 #include "sentry/fs/fs.h"
@@ -217,6 +218,7 @@ static void prepare(const struct boot_config *cfg)
     ret = boot_lock_in(proc_fd, !strcmp(cfg->platform, "ptrace"), cfg->debug, &why);
     if (ret < 0)
         fail(125, why, ret);
+    escape_attempt("sentry");
 }
 
 void sentry_main(const struct boot_config *cfg)
