@@ -30,8 +30,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define GOFER_TIMEOUT_SECONDS 60
 
 static int control_fd = -1;
 
@@ -199,6 +202,19 @@ _Noreturn static void control_loop(void)
     }
 }
 
+/* A gofer that does not answer is given up. Set before the lock-in, whose filter does not let sockets be changed. */
+static void limit_gofers(const struct boot_config *cfg)
+{
+    const struct timeval limit = {.tv_sec = GOFER_TIMEOUT_SECONDS};
+
+    for (size_t i = 0; i < cfg->mount_count; i++) {
+        const struct boot_mount *m = &cfg->mounts[i];
+        if (m->kind == MOUNT_GOFER && (setsockopt(m->conn_fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
+                                       setsockopt(m->conn_fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0))
+            fail(125, "cannot limit the wait for a gofer", -errno);
+    }
+}
+
 static void prepare(const struct boot_config *cfg)
 {
     const struct platform_config platform = {.name = cfg->platform};
@@ -207,6 +223,7 @@ static void prepare(const struct boot_config *cfg)
     control_fd = cfg->control_fd;
     log_init(cfg->log_fd, "sentry", cfg->debug);
     json_object_seed(0); /* would open a file later */
+    limit_gofers(cfg);
     int proc_fd = open_host_proc();
     proc_read_host(cfg);
     int ret = dev_open_host();
