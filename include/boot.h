@@ -29,6 +29,8 @@ struct boot_mount {
     int conn_fd;         /* MOUNT_GOFER: 9P socket; else -1 */
     uint64_t size_limit; /* MOUNT_TMPFS: bytes, 0 for the default (half of memory) */
     mode_t mode;         /* MOUNT_TMPFS: of the root directory */
+    uid_t uid;           /* MOUNT_TMPFS: its owner */
+    gid_t gid;
 };
 
 /* A symbolic link that is made in the root before the other mounts, such as /bin. */

@@ -2,6 +2,8 @@
 #include "lib/log.h"
 #include "runtime/error.h"
 #include "runtime/run.h"
+#include "runtime/stdio.h"
+#include "runtime/usage.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,12 +11,10 @@
 
 #define SBOX_VERSION "0.1.0"
 
-static const char usage[] = "usage: sbox run [options] [--] program [args...]\n";
-
 static int help_command(char **words unused_arg, struct error *e unused_arg)
 {
-    fputs(usage, stdout);
-    return 0;
+    usage_print(stdout);
+    return fflush(stdout) ? EXIT_SBOX : 0;
 }
 
 static int version_command(char **words unused_arg, struct error *e unused_arg)
@@ -35,8 +35,9 @@ int main(int argc, char **argv)
 {
     struct error e = {.code = EXIT_SBOX};
 
+    stdio_claim();
     if (argc < 2) {
-        fputs(usage, stderr);
+        usage_print(stderr);
         return EXIT_SBOX;
     }
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {

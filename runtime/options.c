@@ -20,38 +20,78 @@ struct option_entry {
     int (*take)(struct run_options *o, const char *value, struct error *e);
 };
 
-/* An owned absolute path of a host or guest path on the command line. */
+static bool has_dotdot(const char *path)
+{
+    for (const char *p = path; (p = strstr(p, "..")); p += 2)
+        if ((p == path || p[-1] == '/') && (!p[2] || p[2] == '/'))
+            return true;
+    return false;
+}
+
+/* Takes out what does not count: double slashes, "." and slashes at the end. */
+static void tidy(char *path)
+{
+    char *out = path;
+
+    for (const char *p = path; *p;) {
+        const char *part = p + strspn(p, "/");
+        size_t len = strcspn(part, "/");
+        if (len && !(len == 1 && *part == '.')) {
+            *out++ = '/';
+            memmove(out, part, len);
+            out += len;
+        }
+        p = part + len;
+    }
+    if (out == path)
+        *out++ = '/';
+    *out = '\0';
+}
+
+/* An owned absolute path; links stay as they are, unless there is a ".." behind one. */
 static char *absolute(const char *path)
 {
     char cwd[PATH_MAX], *out = NULL;
 
+    if (has_dotdot(path))
+        return realpath(path, NULL);
     if (*path == '/')
-        return strdup(path);
-    if (!getcwd(cwd, sizeof(cwd)) || asprintf(&out, "%s/%s", cwd, path) < 0)
+        out = strdup(path);
+    else if (!getcwd(cwd, sizeof(cwd)) || asprintf(&out, "%s/%s", cwd, path) < 0)
         return NULL;
+    if (out)
+        tidy(out);
     return out;
+}
+
+static int bad_path(const char *option, const char *value, struct error *e)
+{
+    return error_set(e, "--%s %s: give PATH or HOST:GUEST, where GUEST is an absolute path other than /", option,
+                     value);
 }
 
 /* PATH or HOST:GUEST. */
 static int take_path(struct run_options *o, const char *value, bool writable, struct error *e)
 {
-    struct path_option *grown = reallocarray(o->paths, o->path_count + 1, sizeof(*grown));
-    const char *colon = strchr(value, ':');
+    const char *option = writable ? "rw" : "ro", *colon = strchr(value, ':');
     const char *guest = colon ? colon + 1 : NULL;
+    struct path_option *grown = reallocarray(o->paths, o->path_count + 1, sizeof(*grown));
+    char host[PATH_MAX];
 
     if (!grown)
         return error_set(e, "out of memory");
     o->paths = grown;
-    if (!*value || colon == value || (guest && *guest != '/'))
-        return error_set(e, "--%s %s: give PATH or HOST:GUEST, where GUEST begins with /", writable ? "rw" : "ro",
-                         value);
-    char *host = colon ? strndup(value, (size_t)(colon - value)) : strdup(value);
+    size_t len = colon ? (size_t)(colon - value) : strlen(value);
+    if (!len || len >= sizeof(host) || (guest && (*guest != '/' || has_dotdot(guest))))
+        return bad_path(option, value, e);
+    snprintf(host, sizeof(host), "%.*s", (int)len, value);
     struct path_option *p = &o->paths[o->path_count++];
-    *p = (struct path_option){.host = host ? absolute(host) : NULL, .writable = writable};
-    free(host);
-    if (p->host && (p->guest = guest ? strdup(guest) : realpath(p->host, NULL)))
-        return 0;
-    return error_set(e, "--%s %s: %s", writable ? "rw" : "ro", value, strerror(errno));
+    *p = (struct path_option){.host = absolute(host), .writable = writable};
+    p->guest = !p->host ? NULL : strdup(guest ? guest : p->host);
+    if (!p->guest)
+        return error_set(e, "--%s %s: %s", option, value, strerror(errno));
+    tidy(p->guest);
+    return strcmp(p->guest, "/") ? 0 : bad_path(option, value, e);
 }
 
 static int take_rw(struct run_options *o, const char *value, struct error *e)

@@ -1,67 +1,140 @@
 /* `sbox run`: options, view and boot description; then the sandbox; then waiting for its end. */
 #include "runtime/run.h"
 
+#include "runtime/environment.h"
 #include "runtime/error.h"
 #include "runtime/options.h"
 #include "runtime/relay.h"
 #include "runtime/sandbox.h"
+#include "runtime/stdio.h"
+#include "runtime/usage.h"
+#include "runtime/users.h"
 #include "runtime/view.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
-static int prepare(struct boot_config *cfg, struct run_options *o, struct view *v)
+/* What is made from the options before anything starts. */
+struct plan {
+    struct run_options options;
+    struct user user;
+    struct view view;
+    char **env; /* owned */
+    struct boot_config boot;
+};
+
+static void plan_free(struct plan *p)
 {
+    environment_free(p->env);
+    view_free(&p->view);
+    options_free(&p->options);
+}
+
+/* Who the program runs as: the caller, with its groups, or --user's. */
+static int plan_user(struct plan *p, struct error *e)
+{
+    const char *root = p->options.rootfs ? p->options.rootfs : "", *home = getenv("HOME");
+    struct user *u = &p->user;
+
+    if (p->options.user)
+        return user_parse(root, p->options.user, u, e);
+    user_by_id(root, geteuid(), u);
+    u->gid = getegid();
+    int n = getgroups(ARRAY_SIZE(u->groups), u->groups);
+    u->group_count = n > 0 ? (size_t)n : 0;
+    if (!p->options.rootfs && home && *home == '/' && snprintf(u->home, sizeof(u->home), "%s", home) < 0)
+        return error_set(e, "HOME cannot be used");
+    return 0;
+}
+
+/* Is fd a terminal, and the one that controls this process? */
+static bool is_own_terminal(int fd)
+{
+    return isatty(fd) && tcgetsid(fd) == getsid(0);
+}
+
+static void plan_boot(struct plan *p)
+{
+    const struct run_options *o = &p->options;
     mode_t mask = umask(0);
 
     umask(mask);
-    *cfg = (struct boot_config){
+    p->boot = (struct boot_config){
         .platform = o->platform ? o->platform : "seccomp",
         .argv = o->argv,
-        .envp = environ,
+        .envp = p->env,
         .path = o->argv[0],
-        .cwd = v->cwd,
+        .cwd = p->view.cwd,
         .hostname = o->hostname ? o->hostname : "sbox",
-        .uid = geteuid(),
-        .gid = getegid(),
+        .uid = p->user.uid,
+        .gid = p->user.gid,
+        .groups = p->user.groups,
+        .ngroups = p->user.group_count,
         .umask = mask,
-        .stdio = {0, 1, 2},
-        .terminal = isatty(STDIN_FILENO),
+        .terminal = is_own_terminal(STDIN_FILENO),
+        .control_fd = -1,
         .log_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3),
         .debug = o->debug,
         .strace = o->strace,
-        .strace_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3),
+        .strace_fd = o->strace ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1,
         .memory_limit = o->memory,
         .pids_limit = o->pids,
         .cpus = (o->millicpus + 999) / 1000,
         .want_report = o->report,
     };
+    for (int fd = 0; fd < 3; fd++)
+        p->boot.stdio[fd] = stdio_was_open(fd) ? fd : -1;
+}
+
+static int plan_make(struct plan *p, struct error *e)
+{
+    if (plan_user(p, e) < 0 || view_build(&p->view, &p->options, &p->user, e) < 0)
+        return -1;
+    p->env = environment_make(&p->options, &p->user, p->view.cwd, e);
+    if (!p->env)
+        return -1;
+    plan_boot(p);
     return 0;
 }
 
-static int run_in_sandbox(struct run_options *o, struct view *v, struct error *e)
+/* A program that is not found may be one that is not shown. */
+static void explain(const struct plan *p, struct error *e)
 {
-    struct boot_config cfg;
+    const char *path = p->options.argv[0];
+    size_t used = strlen(e->text);
+
+    if (e->code == EXIT_NOT_FOUND && p->view.cwd_hidden && strchr(path, '/') && *path != '/')
+        snprintf(e->text + used, sizeof(e->text) - used,
+                 " (a home directory is not shown inside; --ro . shows the current one)");
+}
+
+static int run_sandbox(struct plan *p, struct error *e)
+{
     struct sandbox s;
 
-    if (view_build(v, o, e) < 0 || prepare(&cfg, o, v) < 0 || relay_prepare(e) < 0 || sandbox_start(&s, v, &cfg, e) < 0)
+    if (relay_prepare(e) < 0 || sandbox_start(&s, &p->view, &p->boot, e) < 0)
         return -1;
     int code = relay_run(&s, e);
     sandbox_end(&s);
+    if (code < 0)
+        explain(p, e);
     return code;
 }
 
 int run_command(char **words, struct error *e)
 {
-    struct run_options o = {0};
-    static struct view v;
+    static struct plan p;
 
-    int code = options_parse(&o, words, e);
-    if (code == 0)
-        code = run_in_sandbox(&o, &v, e);
-    view_free(&v);
-    options_free(&o);
+    int code = options_parse(&p.options, words, e);
+    if (code == 0 && p.options.help)
+        usage_print(stdout);
+    else if (code == 0 && (code = plan_make(&p, e)) == 0)
+        code = run_sandbox(&p, e);
+    plan_free(&p);
     return code;
 }

@@ -7,6 +7,7 @@
 
 #include "runtime/error.h"
 #include "runtime/options.h"
+#include "runtime/users.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -86,14 +87,24 @@ static int add_system(struct view *v, struct error *e)
     return 0;
 }
 
+static void add_tmpfs(struct view *v, const char *target, mode_t mode, const struct user *u)
+{
+    struct boot_mount *m = mount_add(v, MOUNT_TMPFS, target, "tmpfs");
+
+    m->nodev = true;
+    m->mode = mode;
+    m->uid = u ? u->uid : 0;
+    m->gid = u ? u->gid : 0;
+}
+
 static void add_own(struct view *v)
 {
     mount_add(v, MOUNT_PROC, "/proc", "proc")->nodev = true;
     mount_add(v, MOUNT_SYS, "/sys", "sysfs")->readonly = true;
     mount_add(v, MOUNT_DEV, "/dev", "devtmpfs");
-    struct boot_mount *tmp = mount_add(v, MOUNT_TMPFS, "/tmp", "tmpfs");
-    tmp->nodev = true;
-    tmp->mode = 01777;
+    add_tmpfs(v, "/dev/shm", 01777, NULL);
+    add_tmpfs(v, "/tmp", 01777, NULL);
+    add_tmpfs(v, "/var/tmp", 01777, NULL);
 }
 
 static int add_root(struct view *v, const struct run_options *o, struct error *e)
@@ -113,12 +124,12 @@ static int add_root(struct view *v, const struct run_options *o, struct error *e
 }
 
 /* Would showing dir show a home directory, or more? */
-static bool is_private(const char *dir)
+static bool is_private(const char *dir, const struct user *u)
 {
-    const char *const homes[] = {getenv("HOME"), "/root", "/home"};
+    const char *const homes[] = {getenv("HOME"), u->home, "/root", "/home"};
 
     for (size_t i = 0; i < ARRAY_SIZE(homes); i++)
-        if (homes[i] && path_in(homes[i], dir))
+        if (homes[i] && (path_in(homes[i], dir)))
             return true;
     for (size_t i = 0; i < ARRAY_SIZE(own_dirs); i++)
         if (path_in(dir, own_dirs[i]))
@@ -126,12 +137,20 @@ static bool is_private(const char *dir)
     return false;
 }
 
+/* Is path in a tree that is shown, the root apart? */
 static bool is_shown(const struct view *v, const char *path)
 {
-    for (size_t i = 0; i < v->count; i++)
-        if (v->hosts[i] && strcmp(v->mounts[i].target, "/") && path_in(path, v->mounts[i].target))
+    for (size_t i = 1; i < v->count; i++)
+        if (v->hosts[i] && path_in(path, v->mounts[i].target))
             return true;
     return false;
+}
+
+/* An empty home directory for the user, in memory: programs want to keep things there. */
+static void add_home(struct view *v, const struct run_options *o, const struct user *u)
+{
+    if (!o->rootfs && strcmp(u->home, "/") && !is_shown(v, u->home))
+        add_tmpfs(v, u->home, 0700, u);
 }
 
 static int add_paths(struct view *v, const struct run_options *o, struct error *e)
@@ -163,28 +182,29 @@ static void sort_from(struct view *v, size_t first)
         }
 }
 
-static int add_cwd(struct view *v, const struct run_options *o, struct error *e)
+static int add_cwd(struct view *v, const struct run_options *o, const struct user *u, struct error *e)
 {
-    if (o->cwd || o->rootfs || !getcwd(v->cwd, sizeof(v->cwd)) || v->cwd[0] != '/') {
-        snprintf(v->cwd, sizeof(v->cwd), "%s", o->cwd ? o->cwd : "/");
+    char cwd[PATH_MAX];
+    bool known = getcwd(cwd, sizeof(cwd)) && *cwd == '/';
+
+    snprintf(v->cwd, sizeof(v->cwd), "%s", o->cwd ? o->cwd : "/");
+    if (o->cwd || o->rootfs)
         return 0;
-    }
-    if (is_shown(v, v->cwd))
-        return 0;
-    if (!is_private(v->cwd))
-        return tree_add(v, v->cwd, v->cwd, e);
-    snprintf(v->cwd, sizeof(v->cwd), "/");
-    return 0;
+    v->cwd_hidden = !known || (!is_shown(v, cwd) && is_private(cwd, u));
+    if (!v->cwd_hidden || (known && !strcmp(cwd, u->home)))
+        snprintf(v->cwd, sizeof(v->cwd), "%s", cwd);
+    return v->cwd_hidden || is_shown(v, cwd) ? 0 : tree_add(v, cwd, v->cwd, e);
 }
 
-int view_build(struct view *v, const struct run_options *o, struct error *e)
+int view_build(struct view *v, const struct run_options *o, const struct user *u, struct error *e)
 {
     if (add_root(v, o, e) < 0)
         return -1;
     add_own(v);
     size_t first = v->count;
-    if (add_paths(v, o, e) < 0 || add_cwd(v, o, e) < 0)
+    if (add_paths(v, o, e) < 0 || add_cwd(v, o, u, e) < 0)
         return -1;
+    add_home(v, o, u);
     sort_from(v, first);
     return 0;
 }

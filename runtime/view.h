@@ -11,6 +11,7 @@
 
 struct error;
 struct run_options;
+struct user;
 
 #define VIEW_MAX 128
 
@@ -21,8 +22,9 @@ struct view {
     struct boot_link links[32];
     size_t link_count;
     char cwd[PATH_MAX]; /* where the program starts */
+    bool cwd_hidden;    /* the caller's current directory is not shown */
 };
 
 /* Decides what is seen; makes and opens nothing. To be given to view_free() in any case. */
-int view_build(struct view *v, const struct run_options *o, struct error *e) must_check;
+int view_build(struct view *v, const struct run_options *o, const struct user *u, struct error *e) must_check;
 void view_free(struct view *v);

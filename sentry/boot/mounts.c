@@ -12,12 +12,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#pragma weak gofer_mount /* until sentry/fs/gofer/ has it */
-
 static unsigned flags_of(const struct boot_mount *m)
 {
     return (m->readonly ? MNT_RDONLY : 0U) | (m->nosuid ? MNT_NOSUID : 0U) | (m->nodev ? MNT_NODEV : 0U) |
            (m->noexec ? MNT_NOEXEC : 0U);
+}
+
+static int new_tmpfs(const struct boot_mount *m, struct dentry **out)
+{
+    int ret = tmpfs_mount(m->size_limit, m->mode, out);
+
+    if (ret == 0) { /* nobody else sees it yet */
+        dentry_inode(*out)->uid = m->uid;
+        dentry_inode(*out)->gid = m->gid;
+    }
+    return ret;
 }
 
 static int new_root(const struct boot_mount *m, struct dentry **out)
@@ -26,7 +35,7 @@ static int new_root(const struct boot_mount *m, struct dentry **out)
 
     switch (m->kind) {
     case MOUNT_TMPFS:
-        return tmpfs_mount(m->size_limit, m->mode, out);
+        return new_tmpfs(m, out);
     case MOUNT_PROC:
         return proc_mount(out);
     case MOUNT_SYS:
@@ -49,7 +58,9 @@ static int make_dir(struct path *dir, const char *name, const struct cred *cred)
 
     if (!parent || !parent->ops->mkdir)
         return -EROFS;
+    lock(&parent->lock);
     int ret = parent->ops->mkdir(parent, name, 0755, cred, &made);
+    unlock(&parent->lock);
     if (ret == -EEXIST)
         return 0;
     if (ret < 0)
@@ -123,13 +134,15 @@ static int make_links(const struct boot_config *cfg, const struct path *root, co
 
     if (cfg->link_count && !dir->ops->symlink)
         return -EROFS;
-    for (size_t i = 0; i < cfg->link_count; i++) {
-        int ret = dir->ops->symlink(dir, cfg->links[i].path + 1, cfg->links[i].target, cred, &made);
-        if (ret < 0)
-            return ret;
-        inode_put(made);
+    int ret = 0;
+    lock(&dir->lock);
+    for (size_t i = 0; i < cfg->link_count && ret == 0; i++) {
+        ret = dir->ops->symlink(dir, cfg->links[i].path + 1, cfg->links[i].target, cred, &made);
+        if (ret == 0)
+            inode_put(made);
     }
-    return 0;
+    unlock(&dir->lock);
+    return ret;
 }
 
 int boot_mounts(const struct boot_config *cfg, struct task *t, const struct path *root)

@@ -1,0 +1,6 @@
+/* The help texts. */
+#pragma once
+
+#include <stdio.h>
+
+void usage_print(FILE *out);
