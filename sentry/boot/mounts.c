@@ -45,9 +45,7 @@ static int new_root(const struct boot_mount *m, struct dentry **out)
     case MOUNT_GOFER:
         break;
     }
-    int ret = !gofer_mount
-                  ? -ENOSYS
-                  : gofer_mount(m->conn_fd, m->exclusive, m->readonly || m->overlay, m->overlay ? &lower : out);
+    int ret = gofer_mount(m->conn_fd, m->exclusive, m->readonly || m->overlay, m->overlay ? &lower : out);
     return ret < 0 || !m->overlay ? ret : overlay_mount(lower, out);
 }
 
