@@ -49,6 +49,7 @@ static const struct allowed_call allowed_calls[] = {
     {SCMP_SYS(removexattr), "extended attributes"},
     {SCMP_SYS(fcntl), "duplicate a fid's descriptor"},
     {SCMP_SYS(write), "the log"},
+    {SCMP_SYS(gettid), "the log"},
     {SCMP_SYS(brk), "malloc"},
     {SCMP_SYS(munmap), "malloc"},
     {SCMP_SYS(mremap), "malloc"},

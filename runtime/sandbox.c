@@ -83,7 +83,6 @@ static int make_sockets(struct start *st, struct error *e)
 
 static void close_sockets(struct start *st)
 {
-    close_fd(&st->gofer.ours);
     close_fd(&st->gofer.theirs);
     close_fd(&st->control.theirs);
     for (size_t i = 0; i < st->v->count; i++) {
@@ -228,7 +227,7 @@ int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, st
 {
     struct start st = {.s = s, .v = v, .cfg = cfg, .gofer = {-1, -1}, .control = {-1, -1}};
 
-    *s = (struct sandbox){.control_fd = -1, .privileged = sandbox_privileged()};
+    *s = (struct sandbox){.control_fd = -1, .gofer_fd = -1, .privileged = sandbox_privileged()};
     for (size_t i = 0; i < VIEW_MAX; i++)
         st.gofer_fds[i] = -1;
     if (s->privileged && setgroups(0, NULL) < 0)
@@ -241,6 +240,7 @@ int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, st
     if (ret == 0)
         ret = map_and_go(&st, e);
     s->control_fd = st.control.ours;
+    s->gofer_fd = st.gofer.ours;
     close_sockets(&st);
     if (ret < 0)
         sandbox_end(s);
@@ -262,4 +262,5 @@ void sandbox_end(struct sandbox *s)
     end_process(&s->sentry);
     end_process(&s->gofer);
     close_fd(&s->control_fd);
+    close_fd(&s->gofer_fd);
 }

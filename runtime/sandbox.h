@@ -16,6 +16,7 @@ struct view;
 struct sandbox {
     pid_t gofer, sentry; /* 0: not started, or reaped */
     int control_fd;      /* owned; see include/control.h */
+    int gofer_fd;        /* owned; its hang-up tells the gofer that we are gone */
     bool privileged;     /* started by root with its capabilities */
 };
 
