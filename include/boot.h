@@ -48,6 +48,8 @@ struct boot_config {
 
     char **argv, **envp; /* NULL-terminated */
     const char *path;    /* program: searched in envp's PATH if it has no slash */
+    bool own_init;       /* the program does not run as process 1 but as the child of an init of the sandbox's own */
+    uint64_t ignored_signals; /* bit N-1: the program starts with signal N ignored */
     const char *cwd;
     const char *hostname;
     uid_t uid;
@@ -56,19 +58,19 @@ struct boot_config {
     size_t ngroups;
     mode_t umask;
 
-    int stdio[3];   /* host descriptors for guest 0, 1, 2; -1: closed */
-    bool terminal;  /* stdio[0] is a terminal and becomes the guest's controlling one */
-    int control_fd; /* socket to the runtime: include/control.h */
+    int stdio[3];    /* host descriptors for guest 0, 1, 2; -1: closed */
+    int terminal;    /* which of them is the terminal that becomes the guest's controlling one; -1: none */
+    bool background; /* the terminal's foreground job on the host is another */
+    int control_fd;  /* socket to the runtime: include/control.h */
     int log_fd;
     bool debug;
     bool strace;
     int strace_fd; /* where --strace writes */
 
-    uint64_t memory_limit;       /* bytes as shown in /proc/meminfo; 0: the host's */
-    unsigned pids_limit;         /* guest tasks; 0: default */
-    unsigned cpus;               /* as shown to the guest; 0: the host's */
-    uint64_t host_rlimits_valid; /* unused bits zero */
-    bool want_report;            /* count system calls for --report */
+    uint64_t memory_limit; /* bytes as shown in /proc/meminfo; 0: the host's */
+    unsigned pids_limit;   /* guest tasks; 0: default */
+    unsigned cpus;         /* as shown to the guest; 0: the host's */
+    bool want_report;      /* count system calls for --report */
 };
 
 /*

@@ -32,6 +32,7 @@ UPWARD = {
     "sentry/kernel/futex.c": ["sentry/vfs/vfs.h"],
     "sentry/kernel/signal_deliver.c": ["sentry/syscalls/syscalls.h"],
     "sentry/kernel/reap.c": ["sentry/syscalls/dispatch.h"],
+    "sentry/kernel/signal_stop.c": ["sentry/syscalls/dispatch.h"],
     "sentry/kernel/task.c": ["sentry/vfs/"],
 }
 OPEN = {"lib", "include"}

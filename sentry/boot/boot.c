@@ -3,11 +3,11 @@
  * the process locks itself in, and only then does anything of the guest's (its program file) get looked at.
  */
 #include "include/boot.h"
-#include "include/control.h"
 #include "include/platform.h"
 #include "lib/jail.h"
 #include "lib/log.h"
 #include "sentry/boot/boot_internal.h"
+#include "sentry/control/control.h"
 #include "sentry/fs/fs.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/task.h"
@@ -36,39 +36,6 @@
 
 #define GOFER_TIMEOUT_SECONDS 60
 
-static int control_fd = -1;
-
-static void tell(json_t *message)
-{
-    char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
-
-    if (text && send(control_fd, text, strlen(text), MSG_NOSIGNAL) < 0)
-        log_debug("the runtime does not listen: %s", strerror(errno));
-    free(text);
-    json_decref(message);
-}
-
-_Noreturn static void fail(int code, const char *what, int err)
-{
-    char why[PATH_MAX + 128];
-
-    snprintf(why, sizeof(why), "%s: %s", what, strerror(-err));
-    tell(json_pack("{s:s, s:s, s:i}", "event", "failed", "error", why, "code", code));
-    plat_shutdown();
-    _exit(code);
-}
-
-void sentry_exit(int wait_status)
-{
-    static atomic_flag told = ATOMIC_FLAG_INIT;
-
-    if (atomic_flag_test_and_set(&told))
-        return;
-    tell(json_pack("{s:s, s:i}", "event", "exit", "status", wait_status));
-    plat_shutdown();
-    _exit(WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
-}
-
 /* A procfs that shows only this PID namespace; without one (a host that masks /proc) memory figures are missing. */
 static int open_host_proc(void)
 {
@@ -81,6 +48,18 @@ static int open_host_proc(void)
     return fd;
 }
 
+/* f becomes the controlling terminal of the session that init leads, with t's group in the foreground. */
+static void control_terminal(struct task *t, struct file *f)
+{
+    struct task *leader = task_find(t->tg->pgrp->session->sid);
+    int ret = leader ? tty_set_controlling(leader, f, t->tg->pgrp->pgid) : -ESRCH;
+
+    if (ret < 0)
+        log_debug("no controlling terminal: %s", strerror(-ret));
+    if (leader)
+        task_put(leader);
+}
+
 static int add_stdio(struct task *t, const struct boot_config *cfg)
 {
     for (int i = 0; i < 3; i++) {
@@ -91,11 +70,8 @@ static int add_stdio(struct task *t, const struct boot_config *cfg)
         int ret = hostfd_new_file(cfg->stdio[i], flags < 0 ? O_RDWR : (unsigned)flags, &f);
         if (ret < 0)
             return ret;
-        if (i == 0 && cfg->terminal) {
-            ret = tty_set_controlling(t, f);
-            if (ret < 0)
-                log_debug("no controlling terminal: %s", strerror(-ret));
-        }
+        if (i == cfg->terminal)
+            control_terminal(t, f);
         ret = fd_reserve(t, i);
         if (ret != i) {
             file_put(f);
@@ -113,6 +89,21 @@ static struct task *make_init(const struct boot_config *cfg, const struct path *
     struct fs_context *fs = fs_context_new(root, root, cfg->umask);
 
     return cred && files && fs ? task_create_init(cred, files, fs) : NULL;
+}
+
+/* The task that runs the program: process 1, or below an init of our own. */
+static struct task *make_main(const struct boot_config *cfg, struct task *init)
+{
+    struct task *t = cfg->own_init ? task_create_main(init) : init;
+
+    if (!t)
+        return NULL;
+    lock(&t->tg->siglock);
+    for (int sig = 1; sig <= NSIG_MAX; sig++)
+        if ((cfg->ignored_signals & sigbit(sig)) && !(sigbit(sig) & SIGSET_UNBLOCKABLE))
+            t->tg->sighand->action[sig - 1].handler = (uint64_t)(uintptr_t)SIG_IGN;
+    unlock(&t->tg->siglock);
+    return t;
 }
 
 static int enter_cwd(struct task *t, const char *cwd)
@@ -135,18 +126,39 @@ static const char *path_of(char **envp)
     return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
+/* A file that is no program is taken for a shell script. */
+static int run_file(struct task *t, const struct boot_config *cfg, const char *name)
+{
+    int ret = exec_init(t, name, cfg->argv, cfg->envp);
+    size_t argc = 0;
+
+    if (ret != -ENOEXEC)
+        return ret;
+    while (cfg->argv[argc])
+        argc++;
+    const char **argv = calloc(argc + 2, sizeof(*argv));
+    if (!argv)
+        return -ENOMEM;
+    argv[0] = "sh";
+    argv[1] = name;
+    memcpy(argv + 2, cfg->argv + 1, argc * sizeof(*argv));
+    ret = exec_init(t, "/bin/sh", (char *const *)argv, cfg->envp);
+    free(argv);
+    return ret;
+}
+
 /* execvp(3): the first directory of PATH whose file can be run; -EACCES if one was there but none could. */
 static int start_program(struct task *t, const struct boot_config *cfg)
 {
     bool denied = false;
 
     if (strchr(cfg->path, '/'))
-        return exec_init(t, cfg->path, cfg->argv, cfg->envp);
+        return run_file(t, cfg, cfg->path);
     for (const char *dir = path_of(cfg->envp); *cfg->path;) {
         char name[PATH_MAX];
         int len = (int)strcspn(dir, ":");
         if (snprintf(name, sizeof(name), "%.*s/%s", len ? len : 1, len ? dir : ".", cfg->path) < (int)sizeof(name)) {
-            int ret = exec_init(t, name, cfg->argv, cfg->envp);
+            int ret = run_file(t, cfg, name);
             if (ret != -ENOENT && ret != -ENOTDIR && ret != -EACCES)
                 return ret;
             denied |= ret == -EACCES;
@@ -158,50 +170,6 @@ static int start_program(struct task *t, const struct boot_config *cfg)
     return denied ? -EACCES : -ENOENT;
 }
 
-static void forward_signal(int sig, bool foreground)
-{
-    if (sig <= 0 || sig > 64)
-        return;
-    if (foreground) {
-        tty_host_signal(sig);
-        return;
-    }
-    struct thread_group *init = tg_find(1);
-    if (init) {
-        signal_send_tg(init, sig, NULL);
-        tg_put(init);
-    }
-}
-
-static void serve(const char *text, size_t len)
-{
-    json_t *message = json_loadb(text, len, 0, NULL);
-    const char *op = json_string_value(json_object_get(message, "op"));
-
-    if (op && !strcmp(op, "signal"))
-        forward_signal((int)json_integer_value(json_object_get(message, "signal")),
-                       json_is_true(json_object_get(message, "foreground")));
-    else if (op && !strcmp(op, "winch"))
-        tty_winch();
-    json_decref(message);
-}
-
-/* The main thread's work until the end. A runtime that is gone ends the sandbox. */
-_Noreturn static void control_loop(void)
-{
-    static char text[CONTROL_MAX];
-
-    for (;;) {
-        ssize_t n = recv(control_fd, text, sizeof(text), 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            sentry_exit(SIGKILL);
-        else
-            serve(text, (size_t)n);
-    }
-}
-
 /* A gofer that does not answer is given up. Set before the lock-in, whose filter does not let sockets be changed. */
 static void limit_gofers(const struct boot_config *cfg)
 {
@@ -211,7 +179,7 @@ static void limit_gofers(const struct boot_config *cfg)
         const struct boot_mount *m = &cfg->mounts[i];
         if (m->kind == MOUNT_GOFER && (setsockopt(m->conn_fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
                                        setsockopt(m->conn_fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0))
-            fail(125, "cannot limit the wait for a gofer", -errno);
+            control_fail(125, "cannot limit the wait for a gofer", -errno);
     }
 }
 
@@ -220,7 +188,7 @@ static void prepare(const struct boot_config *cfg)
     const struct platform_config platform = {.name = cfg->platform};
     const char *why = "";
 
-    control_fd = cfg->control_fd;
+    control_open(cfg->control_fd, cfg->want_report);
     log_init(cfg->log_fd, "sentry", cfg->debug);
     json_object_seed(0); /* would open a file later */
     limit_gofers(cfg);
@@ -228,53 +196,62 @@ static void prepare(const struct boot_config *cfg)
     proc_read_host(cfg);
     int ret = dev_open_host();
     if (ret < 0)
-        fail(125, "cannot open the host's /dev/zero", ret);
+        control_fail(125, "cannot open the host's /dev/zero", ret);
     ret = plat_init(&platform, &sentry_client, &why);
     if (ret < 0)
-        fail(125, why, ret);
+        control_fail(125, why, ret);
     ret = boot_lock_in(proc_fd, !strcmp(cfg->platform, "ptrace"), cfg->debug, &why);
     if (ret < 0)
-        fail(125, why, ret);
+        control_fail(125, why, ret);
     escape_attempt("sentry");
+}
+
+/* Everything that the program starts with: its task, mounts, terminal and directory. */
+static struct task *build(const struct boot_config *cfg)
+{
+    struct path root;
+
+    int ret = uts_set(UTS_HOSTNAME, cfg->hostname, strlen(cfg->hostname));
+    if (ret < 0)
+        control_fail(125, "the host name", ret);
+    ret = boot_root(cfg, &root);
+    if (ret < 0)
+        control_fail(125, "cannot mount the sandbox's root", ret);
+    struct task *init = make_init(cfg, &root);
+    struct task *t = init ? make_main(cfg, init) : NULL;
+    if (!t)
+        control_fail(125, "cannot make the first process", -ENOMEM);
+    current = t;
+    ret = boot_mounts(cfg, t, &root);
+    if (ret < 0)
+        control_fail(125, "cannot build the sandbox's file tree", ret);
+    path_put(&root);
+    ret = add_stdio(t, cfg);
+    if (ret < 0)
+        control_fail(125, "cannot pass on standard input and output", ret);
+    ret = enter_cwd(t, cfg->cwd);
+    if (ret < 0)
+        control_fail(125, cfg->cwd, ret);
+    return t;
 }
 
 void sentry_main(const struct boot_config *cfg)
 {
-    struct path root;
-
     prepare(cfg);
-    task_set_limit(cfg->pids_limit);
+    task_set_limit(cfg->pids_limit && cfg->own_init ? cfg->pids_limit + 1 : cfg->pids_limit);
+    tty_host_background(cfg->background);
     if (cfg->strace)
         strace_set_fd(cfg->strace_fd);
     if (cfg->want_report)
         syscall_count_enable();
     int ret = plat_run();
     if (ret < 0)
-        fail(125, "cannot start the platform", ret);
-    ret = uts_set(UTS_HOSTNAME, cfg->hostname, strlen(cfg->hostname));
+        control_fail(125, "cannot start the platform", ret);
+    struct task *t = build(cfg);
+    control_tell_started();
+    ret = start_program(t, cfg);
     if (ret < 0)
-        fail(125, "the host name", ret);
-    ret = boot_root(cfg, &root);
-    if (ret < 0)
-        fail(125, "cannot mount the sandbox's root", ret);
-    struct task *init = make_init(cfg, &root);
-    if (!init)
-        fail(125, "cannot make the first process", -ENOMEM);
-    current = init;
-    ret = boot_mounts(cfg, init, &root);
-    if (ret < 0)
-        fail(125, "cannot build the sandbox's file tree", ret);
-    path_put(&root);
-    ret = add_stdio(init, cfg);
-    if (ret < 0)
-        fail(125, "cannot pass on standard input and output", ret);
-    ret = enter_cwd(init, cfg->cwd);
-    if (ret < 0)
-        fail(125, cfg->cwd, ret);
-    tell(json_pack("{s:s}", "event", "started"));
-    ret = start_program(init, cfg);
-    if (ret < 0)
-        fail(ret == -ENOENT ? 127 : 126, cfg->path, ret);
+        control_fail(ret == -ENOENT ? 127 : 126, cfg->path, ret);
     current = NULL;
     control_loop();
 }

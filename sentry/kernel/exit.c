@@ -169,7 +169,7 @@ static void end_group(struct thread_group *tg, struct plat_thread *pt)
     hand_on_children(tg);
     pgrp_check_orphans_locked(tg, tg->parent);
     unlock(&tasks_lock);
-    if (tg->tgid == 1)
+    if (tg->tgid == main_tgid)
         sentry_exit(tg->exit_status);
     if (pt)
         plat_kill(pt);

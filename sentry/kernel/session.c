@@ -84,7 +84,7 @@ bool pgrp_orphaned_locked(struct pgrp *pg, struct thread_group *ignored)
     list_for_each (m, &pg->members, pgrp_node) {
         struct thread_group *p = m->parent;
 
-        if (m == ignored || m->ended || !p || p->tgid == 1)
+        if (m == ignored || m->ended || !p || (p->tgid == 1 && main_tgid == 1))
             continue;
         if (p->pgrp && p->pgrp != pg && p->pgrp->session == pg->session)
             return false;

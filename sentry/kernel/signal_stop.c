@@ -9,6 +9,7 @@
 #include "sentry/kernel/lifecycle.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
+#include "sentry/syscalls/dispatch.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -44,6 +45,8 @@ static void notify_parent(struct task *t, int code, int status)
         waitq_wake(&parent->child_wait, ~0U);
     }
     unlock(&tasks_lock);
+    if (tg->tgid == main_tgid)
+        sentry_stopped(code == CLD_STOPPED ? status : 0);
 }
 
 void signal_notify_stopped(struct task *t)

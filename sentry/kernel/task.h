@@ -212,6 +212,14 @@ void task_set_limit(unsigned limit);
  * taken over), but starts nothing: exec does (syscalls/exec.c: init_exec). */
 struct task *task_create_init(const struct cred *cred, struct files *files, struct fs_context *fs) must_check;
 
+/*
+ * Puts the first program below that process, which becomes an init that never runs (kernel/first.c). Files and fs
+ * context move to the new task. NULL: out of memory.
+ */
+struct task *task_create_main(struct task *init) must_check;
+/* The process whose end is the sandbox's: 1, or the one that task_create_main() made. Constant once guests run. */
+extern pid_t main_tgid;
+
 /* What this task and group have used up to now, host accounting included (kernel/usage.c). */
 void task_usage(struct task *t, struct usage *out);
 void tg_usage(struct thread_group *tg, struct usage *out);

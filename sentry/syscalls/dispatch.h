@@ -17,6 +17,9 @@ void sentry_process_died(void *process_cookie, int status, const struct rusage *
 /* Ends the sandbox: init has ended with this wait status. Given by boot. May return while the rest winds down. */
 void sentry_exit(int wait_status);
 
+/* The first program was stopped by this signal, or goes on (0). Given by boot. No lock held. */
+void sentry_stopped(int sig);
+
 /* --strace: each call is written to fd as a line; -1 (the start): off. */
 void strace_set_fd(int fd);
 bool strace_on(void);

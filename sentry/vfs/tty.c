@@ -37,7 +37,8 @@ struct tty_file {
     struct hostio *io;
 };
 
-static struct tty *ttys; /* made at boot, before guests run; read-only after */
+static struct tty *ttys;     /* made at boot, before guests run; read-only after */
+static bool host_background; /* tasks_lock: on the host, all of us are a background job */
 
 /* tasks_lock held: -EIO if the job of t has nobody left who could continue it. */
 static bool pgrp_orphaned(struct pgrp *pg)
@@ -59,13 +60,20 @@ static bool signal_ignored(struct task *t, int sig)
     return ign;
 }
 
+static bool in_background_locked(const struct tty *tty, const struct pgrp *pg)
+{
+    if (pg->session->tty != tty)
+        return false;
+    return host_background || (tty->foreground && tty->foreground != pg->pgid);
+}
+
 /* Job control: 0 if t may go on; else its group was sent sig (-ERESTARTSYS), or -EIO. */
 static int tty_check(struct task *t, struct tty *tty, int sig)
 {
     int ret = 0;
     lock(&tasks_lock);
     struct pgrp *pg = t->tg->pgrp;
-    if (pg->session->tty != tty || !tty->foreground || tty->foreground == pg->pgid)
+    if (!in_background_locked(tty, pg))
         goto out;
     if (signal_ignored(t, sig)) {
         ret = sig == SIGTTIN ? -EIO : 0;
@@ -80,12 +88,14 @@ out:
     return ret;
 }
 
-/* Sends sig to the foreground group; before anything has claimed the terminal, to the first process' group. */
+/* Sends sig to the foreground group; before anything has claimed the terminal, to the first program's group. */
 static void send_foreground_locked(struct tty *tty, int sig)
 {
-    struct pgrp *pg = pgrp_find_locked(tty->foreground ? tty->foreground : 1);
-    if (pg)
-        signal_send_pgrp_locked(pg, sig, NULL);
+    struct pgrp *pg = pgrp_find_locked(tty->foreground ? tty->foreground : main_tgid);
+    if (!pg)
+        return;
+    signal_send_pgrp_locked(pg, sig, NULL);
+    pgrp_put(pg);
 }
 
 static ssize_t tty_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
@@ -108,7 +118,7 @@ static ssize_t tty_write(struct file *f, struct uio *u, int64_t *pos unused_arg)
     struct task *t = current;
     if (t) {
         lock(&tasks_lock);
-        bool background = t->tg->pgrp->session->tty == tty && tty->foreground && tty->foreground != t->tg->pgrp->pgid;
+        bool background = in_background_locked(tty, t->tg->pgrp);
         unlock(&tasks_lock);
         int ret = background && has_tostop(tty) ? tty_check(t, tty, SIGTTOU) : 0;
         if (ret < 0)
@@ -180,6 +190,8 @@ static long set_foreground(struct tty *tty, struct task *t, uint64_t arg)
         ret = -EPERM;
     else
         tty->foreground = pgid;
+    if (pg)
+        pgrp_put(pg);
     unlock(&tasks_lock);
     return ret;
 }
@@ -254,7 +266,7 @@ static long set_winsize(struct tty_file *tf, struct task *t, uint64_t arg)
         return ret;
     if (ioctl(hostio_fd(tf->io), TIOCSWINSZ, &ws) < 0)
         return -errno;
-    tty_winch();
+    tty_host_signal(SIGWINCH);
     return 0;
 }
 
@@ -373,10 +385,16 @@ int tty_open_current(struct task *t, struct file *f)
     return 0;
 }
 
-int tty_set_controlling(struct task *t, struct file *f)
+int tty_set_controlling(struct task *leader, struct file *f, pid_t foreground)
 {
     struct tty_file *tf = f->priv;
-    return f->ops == &tty_ops ? acquire(tf->tty, t, false) : -ENOTTY;
+    int ret = f->ops == &tty_ops ? acquire(tf->tty, leader, false) : -ENOTTY;
+    if (ret < 0)
+        return ret;
+    lock(&tasks_lock);
+    tf->tty->foreground = foreground;
+    unlock(&tasks_lock);
+    return 0;
 }
 
 void tty_session_exit(struct session *s)
@@ -386,15 +404,18 @@ void tty_session_exit(struct session *s)
     unlock(&tasks_lock);
 }
 
-void tty_host_signal(int sig)
+bool tty_host_signal(int sig)
 {
     lock(&tasks_lock);
     if (ttys)
         send_foreground_locked(ttys, sig);
     unlock(&tasks_lock);
+    return ttys;
 }
 
-void tty_winch(void)
+void tty_host_background(bool background)
 {
-    tty_host_signal(SIGWINCH);
+    lock(&tasks_lock);
+    host_background = background;
+    unlock(&tasks_lock);
 }

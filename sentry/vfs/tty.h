@@ -3,6 +3,9 @@
 
 #include "lib/compiler.h"
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 struct file;
 struct session;
 struct task;
@@ -12,12 +15,13 @@ struct tty;
 int tty_new_file(int host_fd, unsigned flags, struct file **out) must_check;
 /* open(2) of /dev/tty: turns f into a file on t's controlling terminal. -ENXIO: none. */
 int tty_open_current(struct task *t, struct file *f) must_check;
-/* Makes the terminal the controlling one of t's session (boot does it for the first process). -EPERM. */
-int tty_set_controlling(struct task *t, struct file *f) must_check;
+/* Boot: makes the terminal the controlling one of leader's session, with this group in the foreground. -EPERM. */
+int tty_set_controlling(struct task *leader, struct file *f, pid_t foreground) must_check;
 /* The session leader exits: SIGHUP and SIGCONT to the foreground group, and the session has no terminal any more.
  * Takes tasks_lock. */
 void tty_session_exit(struct session *s);
-/* The host terminal made a signal (Ctrl-C, Ctrl-Z, Ctrl-backslash): the guest's foreground group gets it. */
-void tty_host_signal(int sig);
-/* The host terminal's window changed size: SIGWINCH to the foreground group. */
-void tty_winch(void);
+/* The host terminal made a signal (Ctrl-C, Ctrl-Z, Ctrl-backslash): the guest's foreground group gets it. False: there
+ * is no terminal. */
+bool tty_host_signal(int sig);
+/* The sandbox is a background job of the host's shell (or no more): no guest may read from the terminal then. */
+void tty_host_background(bool background);
