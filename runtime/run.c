@@ -1,12 +1,14 @@
 /* `sbox run`: options, view and boot description; then the sandbox; then waiting for its end. */
 #include "runtime/run.h"
 
+#include "lib/log.h"
 #include "runtime/environment.h"
 #include "runtime/error.h"
 #include "runtime/options.h"
 #include "runtime/relay.h"
 #include "runtime/sandbox.h"
 #include "runtime/stdio.h"
+#include "runtime/terminal.h"
 #include "runtime/usage.h"
 #include "runtime/users.h"
 #include "runtime/view.h"
@@ -16,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 /* What is made from the options before anything starts. */
@@ -52,12 +53,6 @@ static int plan_user(struct plan *p, struct error *e)
     return 0;
 }
 
-/* Is fd a terminal, and the one that controls this process? */
-static bool is_own_terminal(int fd)
-{
-    return isatty(fd) && tcgetsid(fd) == getsid(0);
-}
-
 static void plan_boot(struct plan *p)
 {
     const struct run_options *o = &p->options;
@@ -76,7 +71,8 @@ static void plan_boot(struct plan *p)
         .groups = p->user.groups,
         .ngroups = p->user.group_count,
         .umask = mask,
-        .terminal = is_own_terminal(STDIN_FILENO),
+        .terminal = terminal_stdio(),
+        .own_init = true,
         .control_fd = -1,
         .log_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3),
         .debug = o->debug,
@@ -115,14 +111,23 @@ static void explain(const struct plan *p, struct error *e)
 
 static int run_sandbox(struct plan *p, struct error *e)
 {
+    struct relay relay = {.signal_fd = -1, .timeout_ns = p->options.timeout_ns};
     struct sandbox s;
 
-    if (relay_prepare(e) < 0 || sandbox_start(&s, &p->view, &p->boot, e) < 0)
-        return -1;
-    int code = relay_run(&s, e);
-    sandbox_end(&s);
+    p->boot.ignored_signals = relay_ignored_signals();
+    int code = relay_prepare(&relay, p->boot.ignored_signals, e);
+    p->boot.background = code == 0 && terminal_in_background(&relay.terminal);
+    if (code == 0)
+        code = sandbox_start(&s, &p->view, &p->boot, e);
+    if (code == 0) {
+        code = relay_run(&relay, &s, e);
+        sandbox_end(&s);
+    }
+    if (relay.timed_out && code >= 0)
+        log_user("the program was ended at its --timeout");
     if (code < 0)
         explain(p, e);
+    relay_close(&relay);
     return code;
 }
 

@@ -22,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NOBODY 65534
@@ -247,20 +248,84 @@ int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, st
     return ret;
 }
 
-static void end_process(pid_t *pid)
+static void add_time(struct timeval *sum, const struct timeval *more)
+{
+    sum->tv_sec += more->tv_sec;
+    sum->tv_usec += more->tv_usec;
+    if (sum->tv_usec >= 1000000) {
+        sum->tv_sec++;
+        sum->tv_usec -= 1000000;
+    }
+}
+
+/* waitpid(2) that adds up what the process used. True if it was reaped. */
+static bool reap(struct sandbox *s, pid_t *pid, int flags, int *out_status)
+{
+    struct rusage ru;
+    pid_t got;
+
+    do
+        got = wait4(*pid, out_status, flags, &ru);
+    while (got < 0 && errno == EINTR);
+    if (got != *pid)
+        return false;
+    *pid = 0;
+    add_time(&s->usage.ru_utime, &ru.ru_utime);
+    add_time(&s->usage.ru_stime, &ru.ru_stime);
+    s->usage.ru_maxrss = MAX(s->usage.ru_maxrss, ru.ru_maxrss);
+    return true;
+}
+
+bool sandbox_gofer_ended(struct sandbox *s)
+{
+    return !s->gofer || reap(s, &s->gofer, WNOHANG, &s->gofer_status);
+}
+
+/* "was killed by signal 9 (Killed)" */
+static int explain(struct error *e, const char *who, int status)
+{
+    int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+    if (sig == SIGSYS)
+        return error_set(e, "%s was killed at a system call that its filter forbids; --debug names it", who);
+    if (sig)
+        return error_set(e, "%s was killed by signal %d (%s); the program is ended", who, sig, strsignal(sig));
+    return error_set(e, "%s ended too early, with code %d; the program is ended", who, WEXITSTATUS(status));
+}
+
+int sandbox_explain_gofer(struct sandbox *s, struct error *e)
+{
+    return explain(e, "the sandbox's file server (gofer)", s->gofer_status);
+}
+
+int sandbox_explain_sentry(struct sandbox *s, struct error *e)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    int status = 0;
+
+    /* Its socket is closed, so it is about to go; if it is not, it is ended below without a cause. */
+    for (int tries = 0; s->sentry && tries < 200 && !reap(s, &s->sentry, WNOHANG, &status); tries++)
+        nanosleep(&pause, NULL);
+    if (!s->sentry && !(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SBOX && sandbox_gofer_ended(s)))
+        return explain(e, "the sandbox's kernel (sentry)", status);
+    return s->sentry ? error_set(e, "the sandbox's kernel (sentry) does not answer; the program is ended")
+                     : sandbox_explain_gofer(s, e);
+}
+
+static void end_process(struct sandbox *s, pid_t *pid, int *out_status)
 {
     if (*pid <= 0)
         return;
     kill(*pid, SIGKILL);
-    while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    *pid = 0;
+    reap(s, pid, 0, out_status);
 }
 
 void sandbox_end(struct sandbox *s)
 {
-    end_process(&s->sentry);
-    end_process(&s->gofer);
+    int status;
+
+    end_process(s, &s->sentry, &status);
+    end_process(s, &s->gofer, &s->gofer_status);
     close_fd(&s->control_fd);
     close_fd(&s->gofer_fd);
 }

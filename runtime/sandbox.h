@@ -8,6 +8,7 @@
 #include "lib/compiler.h"
 
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 struct error;
@@ -18,6 +19,8 @@ struct sandbox {
     int control_fd;      /* owned; see include/control.h */
     int gofer_fd;        /* owned; its hang-up tells the gofer that we are gone */
     bool privileged;     /* started by root with its capabilities */
+    int gofer_status;    /* wait status, once reaped */
+    struct rusage usage; /* of all that was reaped, the guest's processes too */
 };
 
 /* May this process map any ids and mount, as root may? */
@@ -27,5 +30,10 @@ bool sandbox_privileged(void);
  * signals blocked that the children shall not get. On failure nothing is left running.
  */
 int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, struct error *e) must_check;
+/* Has the gofer ended? It has no business to before the sentry. */
+bool sandbox_gofer_ended(struct sandbox *s);
+/* After one of them has gone: says so in e. Returns -1. */
+int sandbox_explain_gofer(struct sandbox *s, struct error *e);
+int sandbox_explain_sentry(struct sandbox *s, struct error *e);
 /* Ends what still runs, and reaps it. */
 void sandbox_end(struct sandbox *s);

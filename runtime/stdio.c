@@ -17,6 +17,17 @@ void stdio_claim(void)
     close_range(3, UINT_MAX, 0);
 }
 
+void stdio_release(void)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    dup2(fd, STDIN_FILENO);
+    dup2(fd, STDOUT_FILENO);
+    close(fd);
+}
+
 bool stdio_was_open(int fd)
 {
     return was_open[fd];
