@@ -143,7 +143,7 @@ int fid_reopen(struct conn *c, const struct fid *f, int flags)
     if (writes && c->tree->readonly)
         return -EROFS;
     fd_name(f->fd, name);
-    flags &= O_ACCMODE | O_TRUNC | O_APPEND;
+    flags &= O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECTORY;
     int fd = openat(AT_FDCWD, name, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }

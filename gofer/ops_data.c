@@ -49,5 +49,65 @@ static int op_readdir(struct conn *c, struct wirebuf *in, struct wirebuf *out)
     return 0;
 }
 
-const struct gofer_op ops_data[] = {{P9_TREADDIR, 16, 0, op_readdir}};
+static bool is_dot(const char *name)
+{
+    return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
+/* Puts what fits of the n bytes of entries; true: all did. */
+static bool put_entries(struct wirebuf *out, const char *buf, ssize_t n)
+{
+    for (ssize_t at = 0; at < n;) {
+        const struct dirent64 *d = (const void *)(buf + at);
+        size_t len = strlen(d->d_name);
+        at += d->d_reclen;
+        if (is_dot(d->d_name))
+            continue;
+        if (out->cap - out->pos < 19 + len)
+            return false;
+        wire_put64(out, d->d_ino);
+        wire_put64(out, (uint64_t)d->d_off);
+        wire_put8(out, d->d_type);
+        wire_put_str(out, d->d_name, len);
+    }
+    return true;
+}
+
+/* As many entries as a message carries. The descriptor is kept only while there is more to come. */
+static int op_xreaddir(struct conn *c, struct wirebuf *in, struct wirebuf *out)
+{
+    _Alignas(8) static char buf[65536];
+    struct fid *f = fid_find(c, wire_get32(in));
+    uint64_t offset = wire_get64(in);
+    bool fits = true;
+    ssize_t n = 0;
+
+    if (!f)
+        return -EBADF;
+    if (f->io_fd < 0) {
+        int fd = fid_reopen(c, f, O_RDONLY | O_DIRECTORY);
+        if (fd < 0)
+            return fd;
+        f->io_fd = fd;
+    }
+    if (lseek(f->io_fd, (off_t)offset, SEEK_SET) < 0)
+        return -errno;
+    size_t end_at = out->pos;
+    wire_put8(out, 0);
+    while (fits && (n = getdents64(f->io_fd, buf, sizeof(buf))) > 0)
+        fits = put_entries(out, buf, n);
+    if (n < 0)
+        return -errno;
+    out->data[end_at] = fits;
+    if (fits) {
+        close(f->io_fd);
+        f->io_fd = -1;
+    }
+    return 0;
+}
+
+const struct gofer_op ops_data[] = {
+    {P9_TREADDIR, 16, 0, op_readdir},
+    {P9_XREADDIR, 12, OP_EXTENDED, op_xreaddir},
+};
 const size_t ops_data_count = ARRAY_SIZE(ops_data);

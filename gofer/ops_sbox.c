@@ -94,6 +94,34 @@ static int op_walk(struct conn *c, struct wirebuf *in, struct wirebuf *out)
     return 0;
 }
 
+/* Each name for itself: what one of them meets is told in its place. */
+static int op_look(struct conn *c, struct wirebuf *in, struct wirebuf *out)
+{
+    char name[NAME_MAX + 1];
+    struct p9_attr a;
+    struct fid *f = fid_find(c, wire_get32(in));
+    unsigned count = wire_get16(in);
+
+    if (!f || count > P9_MAX_LOOK)
+        return f ? -EINVAL : -EBADF;
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t newfid = wire_get32(in);
+        wire_get_str(in, name, sizeof(name));
+        if (in->bad)
+            return -EPROTO;
+        int fd = step(f->fd, name);
+        int ret = fd < 0 ? fd : fd_attr(fd, &a);
+        if (fd >= 0 && ret < 0)
+            close(fd);
+        else if (fd >= 0)
+            ret = fid_add(c, newfid, fd, NULL, "", NULL);
+        wire_put32(out, (uint32_t)-ret);
+        if (ret == 0)
+            p9_put_attr(out, &a);
+    }
+    return 0;
+}
+
 /* Only regular files: with a directory's descriptor the sentry could name files by itself. */
 static int op_open(struct conn *c, struct wirebuf *in, struct wirebuf *out unused_arg)
 {
@@ -270,6 +298,7 @@ const struct gofer_op ops_sbox[] = {
     {P9_XCREATE, 36, OP_EXTENDED | OP_WRITES, op_create},
     {P9_XRENAME, 16, OP_EXTENDED | OP_WRITES, op_rename},
     {P9_XXATTR, 15, OP_EXTENDED, op_xattr},
+    {P9_XLOOK, 6, OP_EXTENDED, op_look},
     {P9_XFORGET, 2, OP_EXTENDED | OP_NO_REPLY, op_forget},
 };
 const size_t ops_sbox_count = ARRAY_SIZE(ops_sbox);

@@ -11,6 +11,9 @@
  *   Xcreate   dfid newfid name kind[4] mode[4] uid[4] gid[4] rdev[8] target -> attr has_fd[1] (descriptor if regular)
  *   Xrename   olddir oldname newdir newname flags[4]
  *   Xxattr    fid op[1] name flags[4] value[4+n]  -> value[4+n]
+ *   Xreaddir  fid offset[8]                      -> end[1] (ino[8] next[8] type[1] name)*
+ *             end: nothing follows; else the next offset is the last entry's next. Without "." and "..".
+ *   Xlook     fid nname[2] (newfid name)*        -> (error[4] | 0[4] attr)*; names of one directory, each for itself
  *   Xforget   n[2] fid*n                         no reply at all
  */
 #pragma once
@@ -30,6 +33,7 @@
 #define P9_NOUID 0xffffffffu
 #define P9_MAX_WALK 16
 #define P9_MAX_FORGET 1024
+#define P9_MAX_LOOK 128
 #define P9_ATTR_SIZE (13 + 8 + 4 + 4 + 4 + 8 + 8 + 8 + 8 + 8 + 4 * 16)
 
 enum p9_type { /* the request; its reply is one higher */
@@ -68,6 +72,8 @@ enum p9_type { /* the request; its reply is one higher */
                P9_XRENAME = 206,
                P9_XXATTR = 208,
                P9_XFORGET = 210,
+               P9_XREADDIR = 212,
+               P9_XLOOK = 214,
 };
 
 enum { P9_WALK_OPEN = 1 };

@@ -2,6 +2,7 @@
 #include "sentry/vfs/dcache.h"
 
 #include "sentry/kernel/locking.h"
+#include "sentry/vfs/lookahead.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -215,7 +216,7 @@ int dentry_lookup(struct dentry *dir, const char *name, struct dentry **out)
     }
     if (d)
         dentry_put(d);
-    int ret = di->ops->lookup ? di->ops->lookup(di, name, &i) : -ENOTDIR;
+    int ret = inode_lookup(di, name, &i);
     if (ret < 0 && ret != -ENOENT)
         return ret;
     d = dentry_new(dir, name, ret < 0 ? NULL : i);

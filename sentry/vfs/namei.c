@@ -10,6 +10,7 @@
 #include "sentry/vfs/dcache.h"
 #include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/fs_context.h"
+#include "sentry/vfs/lookahead.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
@@ -28,6 +29,7 @@ struct walk {
     char *text;       /* malloced once a link was followed; else NULL */
     const char *rest; /* still to go */
     int links;
+    struct lookahead ahead;
     bool trailing_slash; /* the last component must be a directory */
 };
 
@@ -35,6 +37,7 @@ static void walk_end(struct walk *w)
 {
     path_put(&w->root);
     path_put(&w->at);
+    lookahead_drop(&w->ahead);
     free(w->text);
 }
 
@@ -80,9 +83,12 @@ static int lookup_child(struct walk *w, const char *name, size_t len, struct den
     }
     memcpy(buf, name, len);
     buf[len] = '\0';
+    w->ahead.rest = w->rest;
+    lookahead_set(&w->ahead);
     lock(&dir->lock);
     int ret = dentry_lookup(w->at.dentry, buf, out);
     unlock(&dir->lock);
+    lookahead_set(NULL);
     return ret;
 }
 
@@ -272,6 +278,7 @@ static int walk_all(struct walk *w)
     int ret = 0;
     size_t len;
 
+    w->ahead.open = w->flags & LOOKUP_OPEN;
     while (ret == 0 && (len = next_component(w, &name, &last)) > 0) {
         bool follow = !last || w->trailing_slash || (w->flags & LOOKUP_FOLLOW);
         if (last && w->trailing_slash)
@@ -330,6 +337,7 @@ static int walk_parent(struct walk *w, struct path *out_dir, char *last, bool *o
     size_t len;
     int ret = 0;
 
+    w->ahead.parent = true;
     while ((len = next_component(w, &component, &is_last)) > 0 && !is_last) {
         ret = walk_component(w, component, len, true);
         if (ret < 0)

@@ -161,6 +161,8 @@ static int open_existing(struct task *t, int dirfd, const char *name, int flags,
         lookup |= LOOKUP_FOLLOW;
     if (flags & O_DIRECTORY)
         lookup |= LOOKUP_DIRECTORY;
+    if (!(flags & (O_ACCMODE | O_PATH | O_DIRECTORY)))
+        lookup |= LOOKUP_OPEN;
     int ret = path_lookup(t, dirfd, name, lookup, &p);
     if (ret < 0)
         return ret;
@@ -273,7 +275,7 @@ int vfs_open_exec(struct task *t, int dirfd, const char *name, unsigned lookup, 
 {
     struct path p;
 
-    int ret = path_lookup(t, dirfd, name, lookup, &p);
+    int ret = path_lookup(t, dirfd, name, lookup | LOOKUP_OPEN, &p);
     if (ret < 0)
         return ret;
     struct inode *i = dentry_inode(p.dentry);

@@ -86,7 +86,9 @@ struct super_block {
     dev_t dev;        /* st_dev: from sb_new_dev() */
     uint32_t magic;   /* for statfs */
     void *fs_data;
-    struct lock rename_lock; /* RANK_RENAME */
+    struct lock rename_lock;       /* RANK_RENAME */
+    _Atomic uint64_t name_changes; /* grows when a name is made or removed, before its directory is unlocked; only file
+                                    * systems that look ahead need to count */
 };
 
 struct inode_ops {
@@ -264,7 +266,7 @@ enum {
     LOOKUP_NO_SYMLINKS = 64,
     LOOKUP_BENEATH = 128,
     LOOKUP_IN_ROOT = 256,
-    LOOKUP_AUTOMOUNT_NONE = 0,
+    LOOKUP_OPEN = 512, /* the result will be opened for reading (only helps to ask for more at once) */
 };
 
 /*

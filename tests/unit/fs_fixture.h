@@ -194,7 +194,7 @@ static inline struct kstat must_stat(const char *name)
 }
 
 struct names {
-    char all[1024];
+    char all[65536];
     unsigned count;
     unsigned limit;
 };

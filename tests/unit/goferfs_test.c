@@ -1,4 +1,5 @@
 /* The gofer's client, driven through the VFS against a real gofer in a child process. */
+#include "sentry/fs/gofer/gofer.h"
 #include "tests/unit/fs_fixture.h"
 
 static void mount_it(bool exclusive, bool readonly, bool jailed)
@@ -210,6 +211,123 @@ START_TEST(readonly)
 }
 END_TEST
 
+/* ---- how many messages ---- */
+
+static uint64_t sent(void)
+{
+    static uint64_t last;
+    uint64_t now = gofer_sb(dentry_inode(root.dentry))->conn.exchanges, since = now - last;
+
+    last = now;
+    return since;
+}
+
+static void make_deep(void)
+{
+    ck_assert_int_eq(mkdir(host("d"), 0755), 0);
+    ck_assert_int_eq(mkdir(host("d/e"), 0755), 0);
+    host_write("d/e/f", "deep");
+    ck_assert_int_eq(symlink("e/f", host("d/link")), 0);
+    sent();
+}
+
+START_TEST(messages_exclusive)
+{
+    struct kstat st;
+
+    make_deep();
+    struct file *f = must_open("/d/e/f", O_RDONLY);
+    expect(f, 0, "deep");
+    file_put(f);
+    ck_assert_uint_eq(sent(), 1);
+    file_put(must_open("/d/e/f", O_RDONLY));
+    must_stat("/d/e/f");
+    must_stat("/d/e");
+    ck_assert_uint_eq(sent(), 0);
+    must_stat("/d/link");
+    ck_assert_uint_eq(sent(), 1);
+    file_put(must_open("/d/link", O_RDONLY));
+    ck_assert_uint_eq(sent(), 0);
+    ck_assert_int_eq(stat_of("/d/e/nothing", &st), -ENOENT);
+    ck_assert_uint_eq(sent(), 1);
+    ck_assert_int_eq(stat_of("/d/e/nothing", &st), -ENOENT);
+    ck_assert_uint_eq(sent(), 0);
+    ck_assert_int_eq(stat_of("/x/y/z", &st), -ENOENT);
+    ck_assert_uint_eq(sent(), 1);
+    expect_entries("/d", 4, "e");
+    ck_assert_uint_eq(sent(), 1);
+    expect_entries("/d", 4, "e");
+    ck_assert_int_eq(stat_of("/d/nothing", &st), -ENOENT);
+    ck_assert_uint_eq(sent(), 0);
+    f = must_open("/d/new", O_RDWR | O_CREAT);
+    ck_assert_uint_eq(sent(), 1); /* the listing says that it is not there */
+    ck_assert_int_eq(put(f, "text"), 4);
+    ck_assert_uint_eq(must_stat("/d/new").size, 4);
+    file_put(f);
+    f = must_open("/d/new", O_RDWR | O_TRUNC);
+    ck_assert_uint_eq(must_stat("/d/new").size, 0);
+    file_put(f);
+    ck_assert_uint_eq(sent(), 0);
+}
+END_TEST
+
+START_TEST(messages_shared)
+{
+    struct kstat st;
+
+    make_deep();
+    struct file *f = must_open("/d/e/f", O_RDONLY);
+    ck_assert_uint_eq(sent(), 1);
+    must_stat("/d/e/f");
+    ck_assert_uint_eq(sent(), 1);
+    ck_assert_int_eq(inode_getattr(f->inode, &st), 0);
+    ck_assert_uint_eq(sent(), 0);
+    ck_assert_int_eq(stat_of("/d/e/nothing", &st), -ENOENT);
+    ck_assert_uint_eq(sent(), 1);
+    file_put(f);
+}
+END_TEST
+
+/* As ls -l does it: read the directory, then ask for each name. */
+START_TEST(messages_batch)
+{
+    char name[32];
+
+    for (int i = 0; i < 500; i++) {
+        snprintf(name, sizeof(name), "file-%d", i);
+        host_write(name, "x");
+    }
+    sent();
+    expect_entries("/", 502, "file-");
+    for (int i = 0; i < 500; i++) {
+        snprintf(name, sizeof(name), "/file-%d", i);
+        ck_assert_uint_eq(must_stat(name).size, 1);
+    }
+    ck_assert_uint_le(sent(), 40);
+    ck_assert_int_eq(vfs_unlink(me, AT_FDCWD, "/file-7"), 0);
+    struct kstat st;
+    ck_assert_int_eq(stat_of("/file-7", &st), -ENOENT);
+    must_stat("/file-8");
+}
+END_TEST
+
+/* A directory in which names are often missing is read once. */
+START_TEST(messages_absent)
+{
+    struct kstat st;
+    char name[32];
+
+    sent();
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "/missing-%d", i);
+        ck_assert_int_eq(stat_of(name, &st), -ENOENT);
+    }
+    ck_assert_uint_le(sent(), 4);
+    file_put(must_open("/missing-1", O_WRONLY | O_CREAT));
+    must_stat("/missing-1");
+}
+END_TEST
+
 START_TEST(many)
 {
     char name[32];
@@ -272,10 +390,14 @@ int main(void)
     TCase *c = add_case(s, "exclusive", setup_exclusive);
     add_common(c);
     tcase_add_test(c, many);
+    tcase_add_test(c, messages_exclusive);
+    tcase_add_test(c, messages_batch);
+    tcase_add_test(c, messages_absent);
     tcase_add_test(c, dead_gofer);
     c = add_case(s, "shared", setup_shared);
     add_common(c);
     tcase_add_test(c, host_changes);
+    tcase_add_test(c, messages_shared);
     c = add_case(s, "jailed", setup_jailed);
     add_common(c);
     c = add_case(s, "readonly", setup_readonly);

@@ -117,6 +117,11 @@ static size_t put_forget(struct gofer_conn *c)
 
 /* ---- exchanges ---- */
 
+int gofer_errno(uint32_t err)
+{
+    return err > MAX_ERRNO ? -EIO : -(int)err;
+}
+
 static int hang_up(struct gofer_conn *c, const char *why)
 {
     if (!atomic_exchange(&c->dead, true))
@@ -181,6 +186,7 @@ int gofer_exchange(struct gofer_call *call, uint8_t type)
         return -ENAMETOOLONG;
     if (atomic_load(&c->dead))
         return -EIO;
+    atomic_fetch_add_explicit(&c->exchanges, 1, memory_order_relaxed);
     int ret = send_request(call, type);
     if (ret == 0)
         ret = receive(call, &len);
@@ -197,7 +203,7 @@ int gofer_exchange(struct gofer_call *call, uint8_t type)
     uint32_t err = wire_get32(&call->reply);
     if (call->reply.bad || call->reply.pos != len || call->fd >= 0)
         return hang_up(c, "its error is malformed");
-    return err >= 1 && err <= MAX_ERRNO ? -(int)err : -EIO;
+    return err ? gofer_errno(err) : -EIO;
 }
 
 int gofer_end(struct gofer_call *call, int ret) NO_THREAD_SAFETY

@@ -1,127 +1,32 @@
 /*
  * Directory reads. All entries are fetched at the beginning of a read and kept with the open file, so a position is an
- * index into that list and stays what it was; on an exclusive mount the list is the inode's too, until a name changes.
- * A list is never changed once it is complete; it is counted.
+ * index into that list and stays what it was.
  */
 #include "sentry/fs/gofer/gofer.h"
 
+#include "sentry/vfs/dcache.h"
+
 #include <dirent.h>
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define FIRST 2 /* behind "." and ".." */
 
-struct entry {
-    uint64_t ino;
-    uint32_t name; /* offset in names */
-    uint8_t name_len, type;
-};
-
-struct gofer_listing {
-    refcount_t refs;
-    uint64_t parent_ino; /* of ".." */
-    struct entry *entries;
-    size_t count, cap;
-    char *names; /* one after the other, each with its NUL */
-    size_t names_len, names_cap;
-};
-
-void gofer_listing_put(struct gofer_listing *l)
-{
-    if (!l || !ref_put(&l->refs))
-        return;
-    free(l->entries);
-    free(l->names);
-    free(l);
-}
-
-void gofer_listing_forget(struct inode *dir)
-{
-    gofer_listing_put(gofer_data(dir)->listing);
-    gofer_data(dir)->listing = NULL;
-}
-
-/* Room for one more entry with a name of len bytes. */
-static bool make_room(struct gofer_listing *l, size_t len)
-{
-    if (l->count == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 16;
-        struct entry *more = reallocarray(l->entries, cap, sizeof(*more));
-        if (!more)
-            return false;
-        l->entries = more;
-        l->cap = cap;
-    }
-    if (l->names_cap - l->names_len <= len) {
-        size_t cap = l->names_cap * 2 + NAME_MAX + 1;
-        char *more = cap < UINT32_MAX ? realloc(l->names, cap) : NULL;
-        if (!more)
-            return false;
-        l->names = more;
-        l->names_cap = cap;
-    }
-    return true;
-}
-
-static bool take_entry(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char type)
-{
-    struct gofer_listing *l = ctx;
-
-    if (!strcmp(name, "..")) {
-        l->parent_ino = ino;
-        return true;
-    }
-    if (!strcmp(name, "."))
-        return true;
-    if (!make_room(l, len))
-        return false;
-    l->entries[l->count++] =
-        (struct entry){.ino = ino, .name = (uint32_t)l->names_len, .name_len = (uint8_t)len, .type = type};
-    memcpy(l->names + l->names_len, name, len + 1);
-    l->names_len += len + 1;
-    return true;
-}
-
 static int fetch(struct inode *dir, struct gofer_listing **out)
 {
-    struct gofer_listing *l = calloc(1, sizeof(*l));
-    uint64_t offset = 0;
-    int ret = 1;
-
-    if (!l)
-        return -ENOMEM;
-    ref_init(&l->refs);
-    l->parent_ino = dir->ino;
-    while (ret == 1)
-        ret = rpc_readdir(gofer_conn(dir), gofer_data(dir)->fid, &offset, take_entry, l);
-    if (ret < 0) {
-        gofer_listing_put(l);
-        return ret;
-    }
-    *out = l;
-    return 0;
-}
-
-/* What is in dir now, counted. */
-static int listing_get(struct inode *dir, struct gofer_listing **out)
-{
-    struct gofer_inode *gi = gofer_data(dir);
-    int ret = 0;
-
     lock(&dir->lock);
-    if (gi->listing) {
-        *out = gi->listing;
-        ref_get(&gi->listing->refs);
-    } else {
-        ret = fetch(dir, out);
-        if (ret == 0 && gofer_sb(dir)->exclusive) {
-            gi->listing = *out;
-            ref_get(&gi->listing->refs);
-        }
-    }
+    int ret = gofer_listing_get(dir, out);
     unlock(&dir->lock);
     return ret;
+}
+
+/* What ".." is, as far as this mount goes. */
+static uint64_t parent_ino(struct file *f)
+{
+    struct dentry *up = dentry_get_parent(f->dentry);
+    uint64_t ino = dentry_inode(up)->sb == f->inode->sb ? dentry_inode(up)->ino : f->inode->ino;
+
+    dentry_put(up);
+    return ino;
 }
 
 static int gofer_iterate(struct file *f, int64_t *pos, dir_emit_fn emit, void *ctx)
@@ -129,18 +34,19 @@ static int gofer_iterate(struct file *f, int64_t *pos, dir_emit_fn emit, void *c
     struct gofer_listing *l = f->priv;
 
     if (!l || *pos == 0) {
-        int ret = listing_get(f->inode, &l);
+        int ret = fetch(f->inode, &l);
         if (ret < 0)
             return ret;
         gofer_listing_put(f->priv);
         f->priv = l;
     }
+    uint64_t ino = f->inode->ino, parent = parent_ino(f);
     for (; *pos < FIRST; ++*pos)
-        if (!emit(ctx, *pos ? ".." : ".", (size_t)*pos + 1, *pos ? l->parent_ino : f->inode->ino, DT_DIR, *pos + 1))
+        if (!emit(ctx, *pos ? ".." : ".", (size_t)*pos + 1, *pos ? parent : ino, DT_DIR, *pos + 1))
             return 0;
     for (; (uint64_t)*pos - FIRST < l->count; ++*pos) {
-        const struct entry *e = &l->entries[*pos - FIRST];
-        if (!emit(ctx, l->names + e->name, e->name_len, e->ino, e->type, *pos + 1))
+        const struct gofer_entry *e = &l->entries[*pos - FIRST];
+        if (!emit(ctx, gofer_entry_name(l, e), e->name_len, e->ino, e->type, *pos + 1))
             return 0;
     }
     return 0;

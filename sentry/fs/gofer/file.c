@@ -92,7 +92,7 @@ static void note_written(struct inode *i, int64_t end)
     lock(&gi->attr_lock);
     if ((uint64_t)end > i->size)
         i->size = (uint64_t)end;
-    gi->stale = true;
+    gofer_changed_locked(gi);
     unlock(&gi->attr_lock);
 }
 

@@ -5,12 +5,17 @@
  *   rpc.c     a function a message: encode, exchange, decode and check
  *   handle.c  the host descriptors that the gofer donated, shared by all who read or write a file
  *   inode.c   the inode table, attributes
- *   names.c   look-up and the operations that change names
- *   dir.c     directory reads
+ *   lookup.c  look-up: whole paths and batches of names in one message
+ *   names.c   the operations that change names
+ *   listing.c what a directory's entries are; dir.c directory reads
  *   file.c    reads, writes and mappings: straight on the host descriptors
  *   mount.c   the super block
  *
  * Nothing that the gofer says is trusted: a reply of the wrong shape ends the connection, and every later call is EIO.
+ *
+ * What is known of an exclusive mount stays known: vfs caches its names, and absent ones; inodes keep their attributes;
+ * a directory that was read keeps its entries, which also answer for names that are not there. Of a shared mount
+ * nothing is kept: each walk asks once, for all of its names.
  *
  * Lock order: inode->lock, then (never two of them at once) conn->lock; or one of the leaf locks.
  */
@@ -30,15 +35,16 @@ struct fid_list {
 };
 
 struct gofer_conn {
-    int sock;               /* (c) owned */
-    _Atomic bool dead;      /* no more exchanges: the peer is gone or broke the protocol */
-    struct lock lock;       /* RANK_GOFER_CONN: the two buffers and the order of messages */
-    uint32_t msize;         /* (lock) */
-    uint8_t *in, *out;      /* (lock) */
-    struct lock fids;       /* RANK_LEAF: what follows */
-    uint32_t next_fid;      /* the first that was never used */
-    struct fid_list free;   /* may be used again */
-    struct fid_list forget; /* to be given up with the next exchange */
+    int sock;                   /* (c) owned */
+    _Atomic bool dead;          /* no more exchanges: the peer is gone or broke the protocol */
+    struct lock lock;           /* RANK_GOFER_CONN: the two buffers and the order of messages */
+    uint32_t msize;             /* (lock) */
+    uint8_t *in, *out;          /* (lock) */
+    _Atomic uint64_t exchanges; /* for statistics */
+    struct lock fids;           /* RANK_LEAF: what follows */
+    uint32_t next_fid;          /* the first that was never used */
+    struct fid_list free;       /* may be used again */
+    struct fid_list forget;     /* to be given up with the next exchange */
 };
 
 /* One exchange; from gofer_begin() to gofer_end() the connection's lock is held. */
@@ -109,11 +115,23 @@ int rpc_statfs(struct gofer_conn *c, uint32_t fid, struct statfs *out) must_chec
 /* op: P9_XATTR_*. Bytes put into buf (-ERANGE if cap is too small; cap 0: how many there would be). */
 ssize_t rpc_xattr(struct gofer_conn *c, uint32_t fid, unsigned op, const char *name, uint32_t flags, const void *value,
                   size_t len, void *buf, size_t cap) must_check;
-/* Called for each entry, "." and ".." included; false: no memory, stop. */
+/* Called for each entry but "." and ".."; false: no memory, stop. */
 typedef bool (*rpc_entry_fn)(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char type);
-/* The entries from *offset on, as many as one message carries; *offset is moved on. 1: there may be more; 0: the end.
- */
+/* The entries from *offset on, as many as one message carries; *offset is moved on. 1: there is more; 0: the end. */
 int rpc_readdir(struct gofer_conn *c, uint32_t fid, uint64_t *offset, rpc_entry_fn emit, void *ctx) must_check;
+
+struct gofer_look {
+    const char *name; /* in */
+    int err;          /* 0: fid, the caller's, and attr are its; else -errno */
+    uint32_t fid;
+    struct p9_attr attr;
+};
+/* Several names of one directory, at most P9_MAX_LOOK, each with its own answer. */
+int rpc_look(struct gofer_conn *c, uint32_t dir, struct gofer_look *looks, size_t count) must_check;
+/* An error as the gofer sends it (0: none) as -errno of Linux's; nothing that only means something in here. */
+int gofer_errno(uint32_t err);
+/* True for what can name an entry of a directory. */
+bool gofer_name_ok(const char *name);
 /* True if fd is a regular file's, opened as flags (O_ACCMODE) say. */
 bool gofer_fd_ok(int fd, int flags);
 
@@ -133,7 +151,7 @@ enum { HANDLE_READ, HANDLE_WRITE, HANDLE_KINDS };
 
 #define GOFER_MAX_DEVS 32
 
-struct gofer_listing;
+struct gofer_dir;
 RB_HEAD(gofer_table, gofer_inode);
 
 struct gofer_sb {
@@ -158,10 +176,11 @@ struct gofer_inode {
     uint64_t blocks;                            /* (a) */
     uint32_t blksize;                           /* (a) */
     bool stale;                                 /* (a) attributes changed in a way that only the host knows in full */
+    unsigned changes;                           /* (a) grows with each change through this sentry */
     _Atomic bool mapped;                        /* has been mapped for writing: attributes change unseen, from now on */
     struct gofer_handle *handles[HANDLE_KINDS]; /* (h) not counted */
     char *_Atomic target;                       /* symbolic link: its text, once known */
-    struct gofer_listing *listing;              /* (i) directory: its entries, counted; NULL: not known */
+    struct gofer_dir *dir;                      /* (i) exclusive: what is known of a directory's entries, or NULL */
 };
 
 static inline struct gofer_inode *gofer_data(const struct inode *i)
@@ -177,6 +196,13 @@ static inline struct gofer_sb *gofer_sb(const struct inode *i)
 static inline struct gofer_conn *gofer_conn(const struct inode *i)
 {
     return &gofer_sb(i)->conn;
+}
+
+/* Something has changed that the next getattr must ask for. attr_lock held. */
+static inline void gofer_changed_locked(struct gofer_inode *gi)
+{
+    gi->stale = true;
+    gi->changes++;
 }
 
 /*
@@ -212,8 +238,10 @@ struct gofer_handle *gofer_handle_peek(struct inode *i, bool want_write);
 /* Closes what i still has; it has no open files any more. */
 void gofer_handle_drop(struct inode *i);
 
-/* names.c */
+/* lookup.c */
 int gofer_lookup(struct inode *dir, const char *name, struct inode **out);
+
+/* names.c */
 int gofer_create(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);
 int gofer_mkdir(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);
 int gofer_mknod(struct inode *dir, const char *name, mode_t mode, dev_t rdev, const struct cred *cred,
@@ -227,10 +255,49 @@ int gofer_rename(struct inode *old_dir, const char *old_name, struct inode *old,
 
 /* dir.c */
 extern const struct file_ops gofer_dir_ops;
-void gofer_listing_put(struct gofer_listing *l);
-/* The directory's entries have changed: forget what was read. inode->lock held. */
-void gofer_listing_forget(struct inode *dir);
 
 /* file.c */
 extern const struct file_ops gofer_file_ops;
 int gofer_open(struct inode *i, struct file *f);
+
+/* ---- what is in a directory (listing.c) ---- */
+
+struct gofer_entry {
+    uint64_t ino;
+    uint32_t name; /* offset in names */
+    uint8_t name_len, type;
+};
+
+struct gofer_listing { /* never changed once it is complete */
+    refcount_t refs;
+    struct gofer_entry *entries;
+    size_t count, cap;
+    char *names; /* one after the other, each with its NUL */
+    size_t names_len, names_cap;
+    uint32_t *index; /* entries' numbers + 1 by hash of name; NULL: not made, for want of memory or use */
+    size_t index_size;
+};
+
+/* What is known of a directory of an exclusive mount; under its inode->lock. */
+struct gofer_dir {
+    struct gofer_listing *listing; /* counted; NULL: not read */
+    struct inode **ahead; /* for each entry: found out before it was asked for, counted; or NULL, or asked_for */
+    unsigned absent;      /* names asked for that were not there, while there was no listing */
+    unsigned batch;       /* how many names to ask for at once */
+};
+
+/* What is in dir now, counted; from the inode where it is kept. Directory lock held. */
+int gofer_listing_get(struct inode *dir, struct gofer_listing **out) must_check;
+void gofer_listing_put(struct gofer_listing *l);
+static inline const char *gofer_entry_name(const struct gofer_listing *l, const struct gofer_entry *e)
+{
+    return l->names + e->name;
+}
+/* The number of the entry of that name, or -1. The directory's lock is held: the index is made at first use. */
+int64_t gofer_listing_find(struct gofer_listing *l, const char *name);
+/* What is kept of a directory's entries, made if there is nothing; NULL: no memory. Directory lock held. */
+struct gofer_dir *gofer_dir_get(struct inode *dir);
+/* The directory's entries have changed: forget what is known of them. inode->lock held, or the inode is going. */
+void gofer_dir_forget(struct inode *dir);
+/* Stands in gofer_dir.ahead for an entry that was asked for. */
+extern struct inode gofer_asked_for;

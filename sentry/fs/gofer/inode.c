@@ -41,11 +41,10 @@ static void take_attr_locked(struct inode *i, const struct p9_attr *a)
     i->btime = a->btime;
     gi->blocks = a->blocks;
     gi->blksize = a->blksize;
-    gi->stale = false;
 }
 
-/* -EIO if a is another file's. */
-static int take_attr(struct inode *i, const struct p9_attr *a)
+/* -EIO if a is another file's. changes: what they were when it was asked for; if there have been more, it is old. */
+static int take_attr(struct inode *i, const struct p9_attr *a, unsigned changes)
 {
     struct gofer_inode *gi = gofer_data(i);
 
@@ -53,6 +52,7 @@ static int take_attr(struct inode *i, const struct p9_attr *a)
         return -EIO;
     lock(&gi->attr_lock);
     take_attr_locked(i, a);
+    gi->stale = gi->changes != changes;
     unlock(&gi->attr_lock);
     return 0;
 }
@@ -62,12 +62,12 @@ void gofer_mark_stale(struct inode *i)
     struct gofer_inode *gi = gofer_data(i);
 
     lock(&gi->attr_lock);
-    gi->stale = true;
+    gofer_changed_locked(gi);
     unlock(&gi->attr_lock);
 }
 
 /* What the kernel says of a file that has a descriptor here. The birth time is what it was. */
-static int attr_of_fd(struct inode *i, int fd)
+static int attr_of_fd(struct inode *i, int fd, unsigned changes)
 {
     struct gofer_inode *gi = gofer_data(i);
     struct stat st;
@@ -89,7 +89,35 @@ static int attr_of_fd(struct inode *i, int fd)
         .ctime = st.st_ctim,
         .btime = i->btime,
     };
-    return take_attr(i, &a);
+    return take_attr(i, &a, changes);
+}
+
+/*
+ * On a shared mount a walk has just brought the attributes of what it found, for the getattr that mostly follows: once,
+ * in the same thread, and at once.
+ */
+static _Thread_local struct {
+    const struct gofer_inode *inode; /* only to be compared */
+    struct timespec when;
+} seen;
+
+#define JUST_NOW_NSEC 5000000
+
+static void note_seen(const struct gofer_inode *gi)
+{
+    seen.inode = gi;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &seen.when);
+}
+
+static bool just_seen(const struct gofer_inode *gi)
+{
+    struct timespec now;
+
+    if (seen.inode != gi)
+        return false;
+    seen.inode = NULL;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (now.tv_sec - seen.when.tv_sec) * 1000000000L + now.tv_nsec - seen.when.tv_nsec < JUST_NOW_NSEC;
 }
 
 int gofer_refresh(struct inode *i)
@@ -99,17 +127,18 @@ int gofer_refresh(struct inode *i)
 
     lock(&gi->attr_lock);
     bool known = gofer_sb(i)->exclusive && !gi->stale && !atomic_load(&gi->mapped);
+    unsigned changes = gi->changes;
     unlock(&gi->attr_lock);
-    if (known)
+    if (known || just_seen(gi))
         return 0;
     struct gofer_handle *h = gofer_handle_peek(i, false);
     if (h) {
-        int ret = attr_of_fd(i, h->fd);
+        int ret = attr_of_fd(i, h->fd, changes);
         gofer_handle_put(h);
         return ret;
     }
     int ret = rpc_getattr(gofer_conn(i), gi->fid, &a);
-    return ret < 0 ? ret : take_attr(i, &a);
+    return ret < 0 ? ret : take_attr(i, &a, changes);
 }
 
 int gofer_getattr(struct inode *i, struct kstat *st)
@@ -190,7 +219,7 @@ static void note_set(struct inode *i, const struct iattr *a)
         i->gid = a->gid;
     if (a->valid & ATTR_SIZE)
         i->size = a->size;
-    gi->stale = true;
+    gofer_changed_locked(gi);
     unlock(&gi->attr_lock);
 }
 
@@ -343,6 +372,22 @@ static struct inode *table_find(struct gofer_sb *gs, const struct p9_attr *a)
     return i;
 }
 
+/*
+ * A look-up has found i. On an exclusive mount what i knew of itself is at least as new; it may have changed since the
+ * gofer looked.
+ */
+static int meet(struct inode *i, const struct p9_attr *a)
+{
+    struct gofer_inode *gi = gofer_data(i);
+
+    if ((a->mode ^ i->mode) & S_IFMT)
+        return -EIO;
+    if (gofer_sb(i)->exclusive)
+        return 0;
+    note_seen(gi);
+    return take_attr(i, a, gi->changes);
+}
+
 int gofer_inode_get(struct super_block *sb, uint32_t fid, const struct p9_attr *a, const char *target,
                     struct inode **out)
 {
@@ -363,7 +408,7 @@ int gofer_inode_get(struct super_block *sb, uint32_t fid, const struct p9_attr *
         else
             i = fresh;
     }
-    int ret = take_attr(i, a);
+    int ret = meet(i, a);
     if (ret < 0) {
         inode_put(i);
         return ret;
@@ -385,7 +430,7 @@ void gofer_evict(struct inode *i)
     unlock(&gs->table_lock);
     gofer_handle_drop(i);
     gofer_fid_forget(&gs->conn, gi->fid);
-    gofer_listing_put(gi->listing);
+    gofer_dir_forget(i);
     free(atomic_load(&gi->target));
     lock_destroy(&gi->attr_lock);
     free(gi);

@@ -1,4 +1,4 @@
-/* Look-up, and the operations that change names. The directory's lock is held in all of them. */
+/* The operations that change names. The directory's lock is held in all of them. */
 #include "sentry/fs/gofer/gofer.h"
 
 #include <errno.h>
@@ -6,20 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-int gofer_lookup(struct inode *dir, const char *name, struct inode **out)
-{
-    struct gofer_walk w = {.names = {name}, .name_len = {strlen(name)}, .count = 1};
-
-    int ret = rpc_walk(gofer_conn(dir), gofer_data(dir)->fid, &w);
-    if (ret < 0)
-        return ret;
-    return w.found ? gofer_inode_get(dir->sb, w.fids[0], &w.attrs[0], w.target, out) : w.err;
-}
-
 /* The entries of dir, and so its times, are no longer what they were. */
 static void dir_changed(struct inode *dir)
 {
-    gofer_listing_forget(dir);
+    atomic_fetch_add(&dir->sb->name_changes, 1);
+    gofer_dir_forget(dir);
     gofer_mark_stale(dir);
 }
 
@@ -91,7 +82,7 @@ int gofer_link(struct inode *dir, const char *name, struct inode *target)
     if (ret == 0) {
         lock(&gofer_data(target)->attr_lock);
         target->nlink++;
-        gofer_data(target)->stale = true;
+        gofer_changed_locked(gofer_data(target));
         unlock(&gofer_data(target)->attr_lock);
     }
     return ret;
@@ -106,7 +97,7 @@ static void lost_name(struct inode *i)
 
     lock(&gi->attr_lock);
     i->nlink = S_ISDIR(i->mode) || !i->nlink ? 0 : i->nlink - 1;
-    gi->stale = true;
+    gofer_changed_locked(gi);
     unlock(&gi->attr_lock);
 }
 

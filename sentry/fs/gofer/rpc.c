@@ -28,6 +28,11 @@ static int take_fd(struct gofer_call *call, int flags, int *out_fd)
     return 0;
 }
 
+bool gofer_name_ok(const char *name)
+{
+    return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 static void put_name(struct wirebuf *b, const char *name)
 {
     wire_put_str(b, name, strlen(name));
@@ -108,7 +113,7 @@ static void get_walk(struct gofer_call *call, struct gofer_walk *w)
     }
     if (w->found && S_ISLNK(w->attrs[w->found - 1].mode) != (*w->target != '\0'))
         b->bad = true;
-    w->err = err >= 1 && err <= 133 ? -(int)err : err ? -EIO : 0;
+    w->err = gofer_errno(err);
     /* It asks again if it gets none. One that is no good stays in the call, whose end is then the connection's. */
     if (has_fd && w->open && !b->bad && call->fd >= 0 && take_fd(call, O_RDONLY, &w->fd) < 0)
         b->bad = true;
@@ -342,12 +347,11 @@ static bool get_entry(struct wirebuf *b, uint64_t *offset, rpc_entry_fn emit, vo
 {
     char name[NAME_MAX + 1];
 
-    wire_take(b, 5);
     uint64_t ino = wire_get64(b);
     *offset = wire_get64(b);
     uint8_t type = wire_get8(b);
     wire_get_str(b, name, sizeof(name));
-    if (!*name || strchr(name, '/'))
+    if (!gofer_name_ok(name))
         b->bad = true;
     return b->bad || emit(ctx, name, strlen(name), ino, type);
 }
@@ -355,23 +359,56 @@ static bool get_entry(struct wirebuf *b, uint64_t *offset, rpc_entry_fn emit, vo
 int rpc_readdir(struct gofer_conn *c, uint32_t fid, uint64_t *offset, rpc_entry_fn emit, void *ctx)
 {
     struct gofer_call call;
-    size_t entries = 0;
+    bool end = false;
 
     gofer_begin(c, &call);
     wire_put32(&call.req, fid);
     wire_put64(&call.req, *offset);
-    wire_put32(&call.req, c->msize - P9_HEADER - 4);
-    int ret = gofer_exchange(&call, P9_TREADDIR);
+    int ret = gofer_exchange(&call, P9_XREADDIR);
     if (ret == 0) {
         struct wirebuf *b = &call.reply;
-        uint32_t len = wire_get32(b);
-        if (len != b->cap - b->pos)
-            b->bad = true;
-        while (!b->bad && b->pos < b->cap && ret == 0) {
+        end = wire_get8(b);
+        if (!end && b->pos == b->cap)
+            b->bad = true; /* no progress */
+        while (!b->bad && b->pos < b->cap && ret == 0)
             ret = get_entry(b, offset, emit, ctx) ? 0 : -ENOMEM;
-            entries++;
-        }
     }
     ret = gofer_end(&call, ret);
-    return ret < 0 ? ret : entries > 0;
+    return ret < 0 ? ret : !end;
+}
+
+static void get_looks(struct wirebuf *b, struct gofer_look *looks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t err = wire_get32(b);
+        looks[i].err = gofer_errno(err);
+        if (!err)
+            get_attr(b, &looks[i].attr);
+    }
+}
+
+int rpc_look(struct gofer_conn *c, uint32_t dir, struct gofer_look *looks, size_t count)
+{
+    struct gofer_call call;
+    uint32_t fids[P9_MAX_LOOK];
+
+    int ret = gofer_fid_alloc(c, fids, count);
+    if (ret < 0)
+        return ret;
+    gofer_begin(c, &call);
+    wire_put32(&call.req, dir);
+    wire_put16(&call.req, (uint16_t)count);
+    for (size_t i = 0; i < count; i++) {
+        looks[i].fid = fids[i];
+        wire_put32(&call.req, fids[i]);
+        put_name(&call.req, looks[i].name);
+    }
+    ret = gofer_exchange(&call, P9_XLOOK);
+    if (ret == 0)
+        get_looks(&call.reply, looks, count);
+    ret = gofer_end(&call, ret);
+    for (size_t i = 0; i < count; i++)
+        if (ret < 0 || looks[i].err)
+            gofer_fid_unused(c, &fids[i], 1);
+    return ret;
 }

@@ -3,6 +3,7 @@
 
 #include "sentry/fs/fs.h"
 #include "sentry/kernel/locking.h"
+#include "sentry/vfs/lookahead.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -137,7 +138,7 @@ int ovl_lookup_real(struct inode *dir, const char *name, struct inode **out)
     if (!dir->ops->lookup)
         return -ENOENT;
     lock(&dir->lock);
-    int ret = dir->ops->lookup(dir, name, out);
+    int ret = inode_lookup(dir, name, out);
     unlock(&dir->lock);
     return ret;
 }

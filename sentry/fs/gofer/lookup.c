@@ -1,0 +1,179 @@
+/*
+ * Look-up. A message costs far more than what it asks, so one asks for all that is likely to be wanted:
+ *
+ *   - the rest of the path that is being walked, and a descriptor of the file at its end if it is to be opened;
+ *   - where a directory has been read and its entries are now looked up one after the other, as ls -l, find and git do,
+ *     for a growing batch of the entries that follow, of the same type.
+ *
+ * A directory in which several names were not there is read, since its listing answers for all others that are not.
+ * All with the directory's lock held.
+ */
+#include "sentry/fs/gofer/gofer.h"
+
+#include "sentry/vfs/lookahead.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ABSENT_MAX 3          /* misses after which a directory is read */
+#define BATCH_FIRST 8         /* after so many single questions for entries of a listing: as many at once … */
+#define BATCH_MAX P9_MAX_LOOK /* … and twice as many with each batch, up to this */
+
+/* ---- along the path ---- */
+
+/* Adds the names that the walk will ask for next; true: the path's last one is among them. */
+static bool add_rest(struct gofer_walk *w, const struct lookahead *la)
+{
+    const char *p = la->rest;
+
+    while (*p && w->count < P9_MAX_WALK) {
+        size_t len = strcspn(p, "/");
+        const char *next = p + len + strspn(p + len, "/");
+        if (len > NAME_MAX || !strncmp(p, ".", len) || !strncmp(p, "..", len) || (la->parent && !*next))
+            return false;
+        w->names[w->count] = p;
+        w->name_len[w->count++] = len;
+        p = next;
+    }
+    return !*p;
+}
+
+/* The inodes of all names that were found; the first is the caller's, the others go to the walk. */
+static int take_walk(struct inode *dir, struct gofer_walk *w, struct lookahead *la, uint64_t changes,
+                     struct inode **out)
+{
+    struct inode *at = NULL;
+    unsigned n = 0;
+    int ret = 0;
+
+    for (; n < w->found && ret == 0; n++) {
+        struct inode *next;
+        ret = gofer_inode_get(dir->sb, w->fids[n], &w->attrs[n], n + 1 == w->found ? w->target : NULL, &next);
+        if (ret == 0 && n == 0)
+            *out = next;
+        else if (ret == 0)
+            lookahead_add(la, at, w->names[n], w->name_len[n], next, changes);
+        if (ret == 0)
+            at = next;
+    }
+    for (; n < w->found; n++)
+        gofer_fid_forget(gofer_conn(dir), w->fids[n]);
+    if (ret == 0 && at && w->err == -ENOENT && S_ISDIR(at->mode))
+        lookahead_add(la, at, w->names[w->found], w->name_len[w->found], NULL, changes);
+    if (ret == 0 && w->fd >= 0) {
+        gofer_handle_offer(at, w->fd, O_RDONLY);
+        w->fd = -1;
+    }
+    return at ? 0 : ret; /* what failed further on is asked for again */
+}
+
+static int walk_path(struct inode *dir, const char *name, struct inode **out)
+{
+    struct gofer_walk w = {.names = {name}, .name_len = {strlen(name)}, .count = 1};
+    struct lookahead *la = lookahead_get();
+    uint64_t changes = atomic_load(&dir->sb->name_changes);
+
+    w.open = la && add_rest(&w, la) && la->open;
+    int ret = rpc_walk(gofer_conn(dir), gofer_data(dir)->fid, &w);
+    if (ret < 0)
+        return ret;
+    if (!w.found)
+        return w.err;
+    ret = take_walk(dir, &w, la, changes, out);
+    if (w.fd >= 0)
+        close(w.fd);
+    return ret;
+}
+
+/* ---- along the directory ---- */
+
+/* Whether entry n is one to ask for together with an entry of that type. */
+static bool wanted(const struct gofer_dir *gd, size_t n, unsigned char type)
+{
+    return !gd->ahead[n] && gd->listing->entries[n].type == type;
+}
+
+/* Asks for entry n and those that follow; what they are is kept in gd->ahead. */
+static int look_batch(struct inode *dir, struct gofer_dir *gd, size_t n)
+{
+    struct gofer_look looks[P9_MAX_LOOK];
+    size_t numbers[P9_MAX_LOOK], count = 0;
+    const struct gofer_listing *l = gd->listing;
+    unsigned char type = l->entries[n].type;
+
+    for (; n < l->count && count < gd->batch; n++)
+        if (count == 0 || wanted(gd, n, type)) {
+            numbers[count] = n;
+            looks[count++].name = gofer_entry_name(l, &l->entries[n]);
+        }
+    int ret = rpc_look(gofer_conn(dir), gofer_data(dir)->fid, looks, count);
+    if (ret < 0)
+        return ret;
+    for (size_t k = 0; k < count; k++) {
+        struct inode *i;
+        if (looks[k].err || gofer_inode_get(dir->sb, looks[k].fid, &looks[k].attr, NULL, &i) < 0)
+            continue;
+        if (gd->ahead[numbers[k]] && gd->ahead[numbers[k]] != &gofer_asked_for)
+            inode_put(i); /* asked for twice */
+        else
+            gd->ahead[numbers[k]] = i;
+    }
+    gd->batch = MIN(gd->batch * 2, (unsigned)BATCH_MAX);
+    return 0;
+}
+
+/* Hands over what was found ahead of entry n, if anything. */
+static bool take_ahead(struct gofer_dir *gd, size_t n, struct inode **out)
+{
+    struct inode *i = gd->ahead[n];
+
+    gd->ahead[n] = &gofer_asked_for;
+    if (!i || i == &gofer_asked_for)
+        return false;
+    *out = i;
+    return true;
+}
+
+/* Entry n of a directory that has been read. 1: it is to be asked for by itself, as one to be opened is in any case. */
+static int look_entry(struct inode *dir, struct gofer_dir *gd, size_t n, bool open, struct inode **out)
+{
+    if (!gd->ahead)
+        gd->ahead = calloc(gd->listing->count, sizeof(struct inode *));
+    if (!gd->ahead)
+        return 1;
+    if (take_ahead(gd, n, out))
+        return 0;
+    if (open || gd->batch < BATCH_FIRST) {
+        gd->batch += !open;
+        return 1;
+    }
+    int ret = look_batch(dir, gd, n);
+    if (ret < 0)
+        return ret;
+    return take_ahead(gd, n, out) ? 0 : 1;
+}
+
+int gofer_lookup(struct inode *dir, const char *name, struct inode **out)
+{
+    struct gofer_dir *gd = gofer_sb(dir)->exclusive ? gofer_dir_get(dir) : NULL;
+    const struct lookahead *la = lookahead_get();
+    int ret = 1;
+
+    if (gd && gd->listing) {
+        int64_t n = gofer_listing_find(gd->listing, name);
+        if (n < 0)
+            return -ENOENT;
+        if (!la || !*la->rest)
+            ret = look_entry(dir, gd, (size_t)n, la && la->open, out);
+    }
+    if (ret == 1)
+        ret = walk_path(dir, name, out);
+    if (ret == -ENOENT && gd && !gd->listing && ++gd->absent >= ABSENT_MAX) {
+        struct gofer_listing *l;
+        if (gofer_listing_get(dir, &l) == 0)
+            gofer_listing_put(l);
+    }
+    return ret;
+}
