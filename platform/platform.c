@@ -11,7 +11,7 @@ int plat_init(const struct platform_config *cfg, const struct platform_client *c
     const struct platform_ops *const known[] = {&seccomp_platform, &ptrace_platform};
 
     for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-        if (!known[i] || strcmp(known[i]->name, cfg->name))
+        if (strcmp(known[i]->name, cfg->name))
             continue;
         ops = known[i];
         return ops->init(cfg, client, out_why);

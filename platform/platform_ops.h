@@ -38,4 +38,4 @@ struct platform_ops {
 };
 
 extern const struct platform_ops ptrace_platform;
-extern const struct platform_ops seccomp_platform __attribute__((weak));
+extern const struct platform_ops seccomp_platform;

@@ -6,11 +6,13 @@
  * neither FS nor GS is used. When a guest thread stops with all its registers, the handler makes a *report*: system
  * call number STUB_REPORT_NR at the one address that only the stub uses, with
  *     (address of the saved ucontext, kind, result of the last job, jobs done, token)
- * whose answer is 0 (go back to the guest) or a number of jobs that the sentry has put into the area.
+ * whose answer is 0 (go back to the guest), a number of jobs that the sentry has put into the area, or, with
+ * STUB_ANSWER_RESULT in its low byte, a system call's result to go back with.
  * Everything here lies in guest memory: the sentry believes none of it.
  */
 #pragma once
 
+#include <linux/filter.h>
 #include <stdint.h>
 
 #define STUB_AREA_SIZE 65536UL
@@ -22,6 +24,8 @@
 #define STUB_KICK_SIGNAL 10 /* SIGUSR1: not queued, however often it is sent */
 
 #define STUB_REPORT_NR 0x00535542L
+
+#define STUB_ANSWER_RESULT 0xffL /* the result lies in the upper 56 bits */
 
 /* Kinds of report; 1..64 are signal numbers. */
 #define STUB_JOBS_DONE 0x100L
@@ -52,6 +56,12 @@ struct stub_hello {
     uint64_t areas;                                     /* address of area 0 */
     uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip; /* addresses after the stub's system call instructions */
     uint64_t vdso, brk, mmap_top;
+};
+
+/* The answer to it: for seccomp(2). */
+struct stub_filter {
+    uint64_t flags;
+    struct sock_filter insns[STUB_FILTER_MAX];
 };
 
 /* What the host kernel saves at a signal: its ucontext, and the siginfo that follows it (x86-64). */

@@ -76,6 +76,10 @@ static void serve(struct stub_frame *frame, long kind, uint64_t token)
         long n = stub_syscall(STUB_REPORT_NR, (uint64_t)frame, kind, result, done, token, 0);
         if (n == 0)
             return;
+        if ((n & 0xff) == STUB_ANSWER_RESULT) {
+            frame->rax = (uint64_t)(n >> 8);
+            return;
+        }
         if (n < 0 || n > (long)STUB_JOBS_MAX)
             __builtin_trap(); /* the sentry is gone */
         kind = STUB_JOBS_DONE;
@@ -194,17 +198,18 @@ static void say_hello(const uint64_t *sp, uint64_t areas)
 
 void stub_main(uint64_t *sp)
 {
-    struct sock_filter filter[STUB_FILTER_MAX];
+    struct stub_filter message;
     uint64_t areas = ((uint64_t)stub_areas + STUB_AREA_SIZE - 1) & ~(STUB_AREA_SIZE - 1);
 
+    /* A huge page for a few touched ones would be cleared for every process. */
+    init_call(SYS_madvise, (uint64_t)stub_areas & ~4095UL, sizeof(stub_areas), 15 /* MADV_NOHUGEPAGE */, 0, 0, 0);
     set_handlers(areas);
     say_hello(sp, areas);
-    long n = init_call(SYS_recvfrom, STUB_SOCKET_FD, (uint64_t)filter, sizeof(filter), 0, 0, 0);
-    struct sock_fprog prog = {(unsigned short)((unsigned long)n / sizeof(filter[0])), filter};
+    long n = init_call(SYS_recvfrom, STUB_SOCKET_FD, (uint64_t)&message, sizeof(message), 0, 0, 0);
+    n -= (long)offsetof(struct stub_filter, insns);
+    struct sock_fprog prog = {(unsigned short)((unsigned long)n / sizeof(message.insns[0])), message.insns};
     /* Descriptor 0 is the lowest free one: the sentry takes the listener from there. */
-    long fd =
-        init_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-                  SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, (uint64_t)&prog, 0, 0, 0);
+    long fd = init_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, message.flags, (uint64_t)&prog, 0, 0, 0);
     if (n <= 0 || fd != 0) {
         init_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&fd, sizeof(fd), 0, 0, 0);
         init_call(SYS_exit_group, 1, 0, 0, 0, 0, 0);

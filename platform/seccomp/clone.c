@@ -1,0 +1,282 @@
+/*
+ * New threads and processes: a host clone by the stub, and the first report of the child.
+ *
+ * The kernel tells us the child's id with that report's notice, and a random token in it tells us which clone it comes
+ * from. Until then the child is *pending*. The caller has both, the parent's word that it cloned and the child's first
+ * report, before clone_thread() returns. If a child dies before it has reported, only the parent's word says which dead
+ * process it was; so that word decides nothing but how long we wait.
+ *
+ * What is ordered: CLONE_PARENT for processes, so that every stub process is the sentry's child and is reaped by it;
+ * CLONE_THREAD and the rest of the usual flags for threads. The child asks to be killed with us first of all.
+ */
+#include "platform/seccomp/internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+
+#define UNKNOWN_DEATHS 16 /* remembered while clones are pending; older ones are not waited for any more */
+
+struct pending {
+    struct list node; /* pending_lock */
+    uint64_t token;
+    struct plat_thread *child; /* NULL: it has reported */
+    pid_t told_pid;            /* the parent's word, or 0 */
+};
+
+static pthread_mutex_t pending_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list all_pending = LIST_INIT(all_pending); /* pending_lock */
+static pid_t unknown_deaths[UNKNOWN_DEATHS];             /* pending_lock: a ring */
+static unsigned unknown_count;                           /* pending_lock */
+
+/* ---- pending children ---- */
+
+static int pending_add(struct pending *p, struct plat_thread *child)
+{
+    if (getrandom(&p->token, sizeof(p->token), 0) != sizeof(p->token))
+        return -EIO;
+    p->child = child;
+    inbox_open(child);
+    expect(child);
+    pthread_mutex_lock(&pending_lock);
+    list_push_back(&all_pending, &p->node);
+    pthread_mutex_unlock(&pending_lock);
+    return 0;
+}
+
+/* Afterwards no report can claim the child. True if one has. */
+static bool pending_remove(struct pending *p)
+{
+    pthread_mutex_lock(&pending_lock);
+    list_del(&p->node);
+    bool claimed = !p->child;
+    pthread_mutex_unlock(&pending_lock);
+    return claimed;
+}
+
+/* A thread that is known already cannot be new. */
+static bool known(pid_t tid)
+{
+    struct plat_thread *t = sc_thread_find(tid);
+    bool yes = t && !atomic_load(&t->gone);
+
+    if (t)
+        sc_thread_put(t);
+    return yes;
+}
+
+struct plat_thread *clone_claim(const struct seccomp_notif *n)
+{
+    struct plat_thread *child = NULL;
+    struct pending *it;
+
+    if (known((pid_t)n->pid))
+        return NULL;
+    pthread_mutex_lock(&pending_lock);
+    list_for_each (it, &all_pending, node) {
+        if (it->token == n->data.args[4] && it->child) {
+            child = it->child;
+            it->child = NULL;
+            break;
+        }
+    }
+    if (child) {
+        sc_thread_get(child);
+        sc_thread_enter(child, (pid_t)n->pid);
+    }
+    pthread_mutex_unlock(&pending_lock);
+    return child;
+}
+
+/* ---- deaths before the first report ---- */
+
+static void give_up_on(struct plat_thread *child)
+{
+    atomic_store(&child->gone, true);
+    sc_thread_get(child);
+    pthread_mutex_unlock(&pending_lock);
+    inbox_wake(child);
+    sc_thread_put(child);
+    pthread_mutex_lock(&pending_lock);
+}
+
+void clone_process_died(struct process *p)
+{
+    struct pending *it;
+
+    pthread_mutex_lock(&pending_lock);
+again:
+    list_for_each (it, &all_pending, node) {
+        if (it->child && it->child->process == p && !atomic_load(&it->child->gone)) {
+            give_up_on(it->child);
+            goto again;
+        }
+    }
+    pthread_mutex_unlock(&pending_lock);
+}
+
+/* Owners that wait for a first report look at the list again. */
+void clone_unknown_death(pid_t pid)
+{
+    struct pending *it;
+
+    pthread_mutex_lock(&pending_lock);
+    unknown_deaths[unknown_count++ % UNKNOWN_DEATHS] = pid;
+again:
+    list_for_each (it, &all_pending, node) {
+        if (it->child && it->told_pid == pid && !atomic_load(&it->child->gone)) {
+            give_up_on(it->child);
+            goto again;
+        }
+    }
+    pthread_mutex_unlock(&pending_lock);
+}
+
+/* The parent says that the child is `pid`: true if that one died already. */
+static bool pending_told(struct pending *p, pid_t pid)
+{
+    bool dead = false;
+
+    pthread_mutex_lock(&pending_lock);
+    p->told_pid = pid;
+    for (size_t i = 0; i < UNKNOWN_DEATHS; i++)
+        if (unknown_deaths[i] == pid && p->child) {
+            unknown_deaths[i] = 0;
+            dead = true;
+        }
+    pthread_mutex_unlock(&pending_lock);
+    return dead;
+}
+
+/* ---- orders ---- */
+
+static uint64_t clone_flags(enum plat_clone_kind kind)
+{
+    switch (kind) {
+    case PLAT_CLONE_THREAD:
+        return CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    case PLAT_CLONE_VM:
+        return CLONE_VM | CLONE_PARENT | SIGCHLD;
+    case PLAT_CLONE_FORK:
+        break;
+    }
+    return CLONE_PARENT | SIGCHLD;
+}
+
+/* Below the copy of the parent's frame in the child's area, with room for the three words that the stub puts there. */
+static uint64_t child_stack(const struct plat_thread *t, const struct plat_thread *child)
+{
+    return (area_address(child->area) + (t->frame - area_address(t->area)) - 64) & ~63UL;
+}
+
+static struct stub_job clone_job(const struct plat_thread *t, const struct plat_thread *child,
+                                 enum plat_clone_kind kind, const uint64_t *tls, uint64_t token)
+{
+    struct stub_job job = {.op = kind == PLAT_CLONE_FORK ? STUB_FORK : STUB_CLONE_VM,
+                           .nr = SYS_clone,
+                           .args = {clone_flags(kind) | (tls ? CLONE_SETTLS : 0)},
+                           .token = token,
+                           .close_fd = -1};
+
+    if (kind != PLAT_CLONE_FORK)
+        job.args[1] = child_stack(t, child);
+    job.args[4] = tls ? *tls : 0; /* x86-64's order of arguments */
+    return job;
+}
+
+static struct plat_thread *child_new(struct plat_thread *t, enum plat_clone_kind kind, void *cookie,
+                                     void *process_cookie)
+{
+    struct process *p = t->process;
+    unsigned area = t->area;
+
+    if (kind == PLAT_CLONE_FORK) {
+        struct space *s = space_new();
+        if (s)
+            space_take_this(s, area);
+        p = sc_process_new(s, process_cookie);
+    } else {
+        int taken = space_take(p->space);
+        if (taken < 0)
+            return NULL;
+        area = (unsigned)taken;
+        p = kind == PLAT_CLONE_THREAD ? sc_process_get(p) : sc_process_new(space_get(p->space), process_cookie);
+    }
+    return sc_thread_new(p, area, cookie);
+}
+
+/* A child of which nothing came: it counts no longer, and its area is free. */
+static void child_discard(struct plat_thread *child)
+{
+    unexpect(child);
+    space_free(child->process->space, child->area);
+    sc_thread_put(child);
+}
+
+/* Has the stub clone, and waits for the child's first report. */
+static int clone_and_wait(struct plat_thread *t, struct plat_thread *child, struct pending *p,
+                          const struct stub_job *job)
+{
+    struct seccomp_notif n;
+    int64_t result;
+    size_t done;
+
+    int ret = jobs_run(t, job, 1, &result, &done);
+    if (ret < 0 || result <= 0)
+        return ret < 0 ? ret : result < 0 && result >= -4095 ? (int)result : -EAGAIN;
+    if (pending_told(p, (pid_t)result))
+        return -EAGAIN;
+    ret = inbox_await(child, &n);
+    return ret < 0 ? -EAGAIN : stop_take(child, &n);
+}
+
+/* Descriptors of ours that were open in the parent just then are the child's too: away with them. */
+static int close_inherited(struct plat_thread *t, struct plat_thread *child, unsigned returned_before)
+{
+    const uint64_t all[6] = {0, ~0U};
+
+    if (child->process == t->process || atomic_load(&t->process->donations) == returned_before)
+        return 0;
+    return (int)job_call(child, SYS_close_range, all);
+}
+
+int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, void *cookie,
+                 void *process_cookie, struct plat_thread **out)
+{
+    struct pending p = {0};
+
+    int ret = stop_upgrade(t);
+    if (ret < 0)
+        return ret;
+    const unsigned returned = atomic_load(&t->process->returned);
+    struct plat_thread *child = child_new(t, kind, cookie, process_cookie);
+    if (!child)
+        return -EAGAIN;
+    ret = pending_add(&p, child);
+    if (ret < 0) {
+        child_discard(child);
+        return ret;
+    }
+    const struct stub_job job = clone_job(t, child, kind, tls, p.token);
+    ret = clone_and_wait(t, child, &p, &job);
+    const bool claimed = pending_remove(&p);
+    if (ret == 0)
+        ret = close_inherited(t, child, returned);
+    if (ret < 0) {
+        /* A child that is there is known by now, and dies with its process; one that comes later is a stranger. */
+        atomic_store(&child->inbox, INBOX_OFF);
+        if (!claimed) {
+            child_discard(child);
+        } else {
+            if (child->process != t->process)
+                sc_process_kill(child->process);
+            sc_thread_put(child);
+        }
+        return ret;
+    }
+    *out = child;
+    return 0;
+}

@@ -1,0 +1,148 @@
+/*
+ * The filter of all stub processes: what becomes of a system call before anything of ours runs.
+ *
+ *   passed     three calls of the stub's own, each at the one address where the stub makes it: rt_sigreturn (which only
+ *              loads registers), close, and prctl(PR_SET_PDEATHSIG, SIGKILL). A guest that jumps there gains nothing.
+ *   notified   everything at the stub's other system call instruction (reports, and jobs, which are checked against
+ *              the order), and every guest call that can be served by its number and register arguments.
+ *   trapped    guest calls that always need all registers, or that the stub has to do in the guest's place: SIGSYS
+ *              takes them into the handler at once, which is cheaper than to stop them twice.
+ *   refused    calls that are not x86-64's own: ENOSYS, as from a kernel without that emulation.
+ *
+ * Numbers are compared in 32 bits, as the kernel does. There is no default that lets anything pass.
+ */
+#include "platform/seccomp/internal.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#define REFUSE (SECCOMP_RET_ERRNO | ENOSYS)
+#define FOREIGN_NUMBERS 0x40000000U /* x32, and everything that is negative */
+
+struct program {
+    struct sock_filter *insns;
+    size_t n, cap;
+};
+
+static void emit(struct program *p, uint16_t code, uint8_t yes, uint8_t no, uint32_t k)
+{
+    if (p->n < p->cap)
+        p->insns[p->n] = (struct sock_filter){code, yes, no, k};
+    p->n++;
+}
+
+static void load(struct program *p, size_t offset)
+{
+    emit(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
+}
+
+static void answer(struct program *p, uint32_t action)
+{
+    emit(p, BPF_RET | BPF_K, 0, 0, action);
+}
+
+static void answer_if_equal(struct program *p, uint32_t value, uint32_t action)
+{
+    emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, value);
+    answer(p, action);
+}
+
+#define LOW(field) offsetof(struct seccomp_data, field)
+#define HIGH(field) (offsetof(struct seccomp_data, field) + 4)
+#define LOW_ARG(i) (offsetof(struct seccomp_data, args) + 8 * (i))
+#define HIGH_ARG(i) (LOW_ARG(i) + 4)
+
+/* Skips the next `len` instructions unless the accumulator is `value`. */
+static void unless_equal_skip(struct program *p, uint32_t value, uint8_t len)
+{
+    emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0, len, value);
+}
+
+/* At the address ip, call nr passes: 4 instructions, which leave the accumulator at the number if they do not answer.
+ */
+static void pass_call(struct program *p, uint64_t ip, uint32_t nr)
+{
+    load(p, LOW(instruction_pointer));
+    unless_equal_skip(p, (uint32_t)ip, 3);
+    load(p, LOW(nr));
+    answer_if_equal(p, nr, SECCOMP_RET_ALLOW);
+}
+#define PASS_CALL_LEN 5
+
+static void pass_prctl(struct program *p, uint64_t ip)
+{
+    load(p, LOW(instruction_pointer));
+    unless_equal_skip(p, (uint32_t)ip, 7);
+    load(p, LOW(nr));
+    unless_equal_skip(p, SYS_prctl, 5);
+    load(p, LOW_ARG(0));
+    unless_equal_skip(p, PR_SET_PDEATHSIG, 3);
+    load(p, LOW_ARG(1));
+    answer_if_equal(p, 9 /* SIGKILL */, SECCOMP_RET_ALLOW);
+}
+#define PASS_PRCTL_LEN 9
+
+/* The stub's own instructions. */
+static void add_stub_sites(struct program *p)
+{
+    load(p, HIGH(instruction_pointer));
+    unless_equal_skip(p, (uint32_t)(sc_stub.site_ip >> 32), 3 + 2 * PASS_CALL_LEN + PASS_PRCTL_LEN);
+    load(p, LOW(instruction_pointer));
+    answer_if_equal(p, (uint32_t)sc_stub.site_ip, SECCOMP_RET_USER_NOTIF);
+    pass_call(p, sc_stub.sigreturn_ip, SYS_rt_sigreturn);
+    pass_call(p, sc_stub.close_ip, SYS_close);
+    pass_prctl(p, sc_stub.prctl_ip);
+}
+
+/* A mapping needs the stub if one of our descriptors is behind it: all but private anonymous ones. */
+static void add_mmap(struct program *p)
+{
+    unless_equal_skip(p, SYS_mmap, 5);
+    load(p, LOW_ARG(3));
+    emit(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, MAP_ANONYMOUS | MAP_SHARED | MAP_PRIVATE);
+    answer_if_equal(p, MAP_ANONYMOUS | MAP_PRIVATE, SECCOMP_RET_USER_NOTIF);
+    answer(p, SECCOMP_RET_TRAP);
+}
+
+static void add_trapped(struct program *p)
+{
+    static const uint32_t trapped[] = {
+        SYS_rt_sigreturn, SYS_clone, SYS_clone3, SYS_sigaltstack,
+#ifdef SYS_fork
+        SYS_fork,         SYS_vfork,
+#endif
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(trapped); i++)
+        answer_if_equal(p, trapped[i], SECCOMP_RET_TRAP);
+}
+
+/* Writes the filter; returns its instructions, or more than cap if they do not fit. Needs the stub's addresses. */
+size_t filter_build(struct sock_filter *out, size_t cap)
+{
+    struct program p = {.insns = out, .cap = cap};
+
+    load(&p, LOW(arch));
+#if defined(__x86_64__)
+    emit(&p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, AUDIT_ARCH_X86_64);
+#else
+    emit(&p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, AUDIT_ARCH_AARCH64);
+#endif
+    answer(&p, REFUSE);
+    add_stub_sites(&p);
+    load(&p, LOW(nr));
+    emit(&p, BPF_JMP | BPF_JGE | BPF_K, 0, 1, FOREIGN_NUMBERS);
+    answer(&p, REFUSE);
+    if (trap_everything) {
+        answer(&p, SECCOMP_RET_TRAP);
+        return p.n;
+    }
+    add_trapped(&p);
+    add_mmap(&p);
+    answer(&p, SECCOMP_RET_USER_NOTIF);
+    return p.n;
+}

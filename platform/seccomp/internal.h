@@ -1,0 +1,271 @@
+/*
+ * The seccomp platform: the sentry's half of what runs guest code at native speed. Default, and the product's speed.
+ *
+ * One filter, made once in the zygote, stands before every stub process, and one *listener* descriptor brings the
+ * calls that it notifies. A guest thread that stopped is at one of two kinds of stop:
+ *   STOP_CALL     its own system call was notified. We know number and arguments, and answer with a result, or let the
+ *                 host perform the call. It costs one round trip and no guest code.
+ *   STOP_HANDLER  it is in the stub's handler, which saved all its registers in a frame and made a *report*. It can be
+ *                 given jobs, and goes back to the guest with whatever the frame then holds.
+ * upgrade() turns the first into the second: a kick, and a placeholder as the call's result, which the kick's frame
+ * then catches before the guest sees it.
+ *
+ *   notify.c    the listener: ioctls and nothing else
+ *   filter.c    the filter: which call is let through, notified or trapped
+ *   zygote.c    the first stub process; pool.c: others forked from it, ready for exec
+ *   process.c   host processes, address spaces (areas), the use of pids; reap.c: their ends
+ *   thread.c    guest threads: look-up by tid, references, kicks
+ *   route.c     from a notice to the thread it is of, and to whoever waits for it
+ *   worker.c    the threads that listen, and who listens while others are busy
+ *   stop.c      what a notice means, and how a thread goes on
+ *   jobs.c      orders to the stub and the check that nothing else is done; clone.c: the orders that make threads
+ *   memory.c    mappings and copies; frame_ARCH.c: the stub's frame
+ *
+ * Trust. A report's arguments, the frame and the area lie in the guest's hands: each is read once and checked. A thread
+ * that does what was not ordered has its process killed (sc_thread_violation()). Thread and process ids come from the
+ * kernel (the notice's pid), never from a report.
+ *
+ * Locks: (c) constant after creation  (a) atomic  (o) the owner's: the worker that runs event() for the thread, or the
+ * caller between plat_new() and plat_start(). No platform lock is held while calling out.
+ */
+#pragma once
+
+#include "include/platform.h"
+#include "lib/list.h"
+#include "lib/refcount.h"
+#include "platform/stub/abi.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* ---- objects ---- */
+
+/* Which areas of one address space are taken. Shared by the processes of a vfork. */
+struct space {
+    refcount_t refs;
+    pthread_mutex_t lock;
+    uint64_t used[STUB_AREAS / 64]; /* lock */
+};
+
+struct process {
+    refcount_t refs;
+    pid_t pid;              /* set before the process is known to anybody; (c) */
+    struct space *space;    /* (c) counted */
+    _Atomic(void *) cookie; /* NULL: not handed out, nobody is told of its end */
+    atomic_uint users;      /* PROCESS_DEAD, and how many are using the pid just now */
+    pthread_mutex_t threads_lock;
+    struct list threads;   /* threads_lock */
+    atomic_uint donations; /* descriptors of ours ever opened in it, … */
+    atomic_uint returned;  /* … and closed again: a fork between the two inherits some */
+};
+#define PROCESS_DEAD 0x80000000U
+
+enum stop_kind {
+    STOP_NONE, /* running, or gone */
+    STOP_CALL,
+    STOP_HANDLER,
+};
+
+/* The door through which an owner gets the next notice of its thread. Without one, notices become events. */
+enum inbox_state {
+    INBOX_OFF,
+    INBOX_OPEN,
+    INBOX_ASLEEP, /* the owner sleeps on it */
+    INBOX_FULL,   /* the notice is there */
+};
+
+struct plat_thread {
+    refcount_t refs;
+    atomic_int tid;          /* 0 until its first report */
+    struct process *process; /* (c) counted */
+    unsigned area;           /* (c) its number */
+    void *cookie;            /* (c) once running */
+    atomic_bool gone;        /* makes no more notices */
+    atomic_bool expected;    /* a notice of it is to come: counted in worker.c */
+    atomic_bool kick;        /* stop at the next chance */
+
+    atomic_uint inbox;
+    atomic_int waiter;           /* tid of the worker that waits at the inbox */
+    struct seccomp_notif notice; /* written by who fills the inbox or queues the thread */
+    struct list queue_node;      /* worker.c */
+
+    /* (o) */
+    enum stop_kind stop;
+    uint64_t id; /* of the notice to answer */
+    struct plat_event event;
+    uint64_t frame;      /* STOP_HANDLER: address of its frame */
+    struct regs regs;    /* STOP_HANDLER */
+    bool regs_changed;   /* the frame is to be written before the thread goes on, … */
+    bool result_changed; /* … if only for the result register */
+    bool fresh;          /* a child before its PLAT_EV_START */
+
+    struct list hash_node;    /* thread.c: holds a reference while in the table */
+    struct list process_node; /* process->threads */
+};
+
+/* Addresses inside every stub, the same in all of a sandbox. (c) after plat_init() */
+struct stub_layout {
+    uint64_t start, end, areas;
+    uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip;
+};
+extern struct stub_layout sc_stub;
+extern struct plat_layout sc_host;
+extern const struct platform_client *sc_client;
+extern bool trap_everything; /* the host cannot keep a received notice from being interrupted (before Linux 5.19) */
+
+static inline uint64_t area_address(unsigned area)
+{
+    return sc_stub.areas + (uint64_t)area * STUB_AREA_SIZE;
+}
+
+/* ---- notify.c: all return 0 (or what they say) or -errno; -ENOENT: the thread is gone or was interrupted ---- */
+void notify_init(int listener_fd);
+/* Waits for a notice. -EINTR: a signal came, -ENOENT: a thread took its notice back; both: again. */
+int notify_recv(struct seccomp_notif *out) must_check;
+bool notify_pending(void); /* a notice is waiting for a listener */
+bool notify_valid(uint64_t id);
+int notify_reply(uint64_t id, int64_t value) must_check;
+int notify_continue(uint64_t id) must_check;
+/* Puts a copy of fd into the process of the notice; returns its number there. */
+int notify_addfd(uint64_t id, int fd) must_check;
+
+/* ---- filter.c ---- */
+size_t filter_build(struct sock_filter *out, size_t cap);
+
+/* ---- zygote.c ---- */
+/* Makes the zygote and takes over its listener; on return its READY report can be received. */
+int zygote_make(pid_t *out_pid, const char **out_why) must_check;
+
+/* ---- process.c ---- */
+struct space *space_new(void) must_check;
+struct space *space_get(struct space *s);
+int space_take(struct space *s); /* the number of a free area, or -EAGAIN */
+void space_take_this(struct space *s, unsigned area);
+void space_free(struct space *s, unsigned area);
+/* Takes over the reference on space, also on failure. */
+struct process *sc_process_new(struct space *space, void *cookie) must_check;
+struct process *sc_process_get(struct process *p);
+void sc_process_put(struct process *p);
+/* Between the two the pid is the process's and nobody else's. False: it is dead. */
+bool sc_process_use(struct process *p);
+void sc_process_unuse(struct process *p);
+void sc_process_kill(struct process *p);
+/* Marks p dead and waits until nobody uses its pid. For the reaper. */
+void sc_process_seal(struct process *p);
+
+/* ---- thread.c ---- */
+void sc_threads_init(void);
+void sc_thread_get(struct plat_thread *t);
+void sc_thread_put(struct plat_thread *t);
+/* A thread not yet known by tid. Takes over the reference on process and the area, also on failure. */
+struct plat_thread *sc_thread_new(struct process *process, unsigned area, void *cookie) must_check;
+/* Enters t under its tid; a stale thread of that tid is forgotten. */
+void sc_thread_enter(struct plat_thread *t, pid_t tid);
+/* Takes t out of the table, now that it makes no more notices, and frees its area. Idempotent. */
+void sc_thread_leave(struct plat_thread *t);
+/* Returns a reference, or NULL. */
+struct plat_thread *sc_thread_find(pid_t tid);
+/* A living process by pid, with a reference, or NULL: for the reaper. */
+struct process *sc_process_find(pid_t pid);
+/* All threads of p leave; their waiting owners are woken. */
+void sc_threads_of_dead(struct process *p);
+/* Whether a thread left the table since the caller last began to receive: its notice may then be of another by now. */
+void sc_threads_note_recv(void);
+bool sc_threads_left_since_recv(void);
+void sc_thread_kick(struct plat_thread *t);
+void sc_thread_send_kick(struct plat_thread *t); /* the host signal */
+/* The guest did what its stub never does: kills its process, says why in the debug log, returns -ESRCH. */
+int sc_thread_violation(struct plat_thread *t, const char *what);
+
+/* ---- route.c ---- */
+/*
+ * Finds whose notice n is. Returns the thread (with a reference, and n as its notice) if it is an event for the caller
+ * to handle; NULL if somebody waited for it or it came to nothing.
+ */
+struct plat_thread *route_notice(const struct seccomp_notif *n);
+/* Opens t's inbox: to be done before t is let go on. */
+void inbox_open(struct plat_thread *t);
+/* Waits for the notice; -ESRCH: t is gone. The inbox is off again afterwards. */
+int inbox_await(struct plat_thread *t, struct seccomp_notif *out) must_check;
+void inbox_wake(struct plat_thread *t); /* t is gone: its owner shall look */
+
+/* ---- worker.c ---- */
+int workers_init(void) must_check; /* before there are threads */
+int workers_start(void) must_check;
+/* Counts that t will make a notice (to be called before it is let go on), and that it did or never will. */
+void expect(struct plat_thread *t);
+void unexpect(struct plat_thread *t);
+/* Makes sure that somebody listens, after a thread was let go on by a caller that does not listen itself. */
+void ensure_listener(void);
+/* Listens once on behalf of an owner that waits, if nobody else does. False: somebody else listens. */
+bool listen_for_owner(void);
+void listen_for_owner_end(void);
+#define NUDGE_SIGNAL (SIGRTMAX - 2) /* makes a listener look whether what it waits for is gone */
+/* Hands an event to a worker, with the reference. now: somebody else than the caller should take it. */
+void queue_event(struct plat_thread *t, bool now);
+void worker_block_begin(void);
+void worker_block_end(void);
+
+/* ---- stop.c ---- */
+/* Takes n as the stop of t: fills id, kind of stop and, for a report, frame and registers. -ESRCH after a violation. */
+int stop_take(struct plat_thread *t, const struct seccomp_notif *n) must_check;
+/* Runs event() for t's notice and lets t go on as it says. */
+void stop_handle(struct plat_thread *t);
+/* From STOP_CALL to STOP_HANDLER. -ESRCH. */
+int stop_upgrade(struct plat_thread *t) must_check;
+/* Lets a STOP_HANDLER thread go on into the guest, with its registers. */
+void stop_resume(struct plat_thread *t);
+void stop_exit_thread(struct plat_thread *t);
+
+/* ---- jobs.c ---- */
+/*
+ * Has the stub of t do n jobs (t is upgraded if need be) up to the first that fails. *out_result is the last one's
+ * result, *out_done how many were done. -ESRCH: t is gone.
+ */
+int jobs_run(struct plat_thread *t, const struct stub_job *jobs, size_t n, int64_t *out_result,
+             size_t *out_done) must_check;
+int64_t job_call(struct plat_thread *t, long nr, const uint64_t args[6]);
+/* Has a STOP_HANDLER thread perform exit(2). */
+void job_exit(struct plat_thread *t);
+
+/* ---- clone.c, pool.c ---- */
+/*
+ * plat_clone() up to the child's first report: *out is stopped in its handler and owned by the caller. The reference is
+ * the caller's.
+ */
+int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, void *cookie,
+                 void *process_cookie, struct plat_thread **out) must_check;
+/* The first report of a thread that nobody knows. Returns the thread, or NULL if no clone is waiting for it. */
+struct plat_thread *clone_claim(const struct seccomp_notif *n);
+/* A process died that is in no table: it may be a child that has not reported. */
+void clone_unknown_death(pid_t pid);
+/* The process of p died: children in it that have not reported will not. */
+void clone_process_died(struct process *p);
+int pool_start(struct plat_thread *zygote, unsigned size) must_check;
+int pool_take(void *cookie, void *process_cookie, struct plat_thread **out) must_check;
+void pool_shutdown(void);
+
+/* ---- memory.c ---- */
+bool call_allowed(long nr, const uint64_t args[6]);
+int64_t memory_host_call(struct plat_thread *t, long nr, const uint64_t args[6]);
+int64_t memory_map(struct plat_thread *t, const struct plat_mapping *map);
+int memory_map_batch(struct plat_thread *t, const struct plat_mapping *maps, size_t n) must_check;
+int memory_cmpxchg(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen);
+ssize_t memory_in(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n) must_check;
+ssize_t memory_out(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n) must_check;
+/* All of one range, or -EFAULT or -ESRCH. */
+int memory_read(struct plat_thread *t, void *dst, uint64_t src, size_t len) must_check;
+int memory_write(struct plat_thread *t, uint64_t dst, const void *src, size_t len) must_check;
+
+/* ---- reap.c ---- */
+int reaper_start(void) must_check;
+
+/* ---- frame_ARCH.c ---- */
+/* Reads registers and siginfo from the frame of a STOP_HANDLER thread. -ESRCH: it is being killed. */
+int frame_read(struct plat_thread *t, siginfo_t *out_info) must_check;
+void frame_call_event(struct plat_thread *t);      /* the trapped call that the registers hold becomes t->event */
+int frame_write(struct plat_thread *t) must_check; /* the registers, if they changed */
+ssize_t frame_get_fpstate(struct plat_thread *t, void *buf, size_t cap) must_check;
+int frame_set_fpstate(struct plat_thread *t, const void *buf, size_t len) must_check;

@@ -1,0 +1,104 @@
+/*
+ * The pool: a few processes forked from the zygote in advance, each stopped in its handler, so that an exec finds one
+ * ready. A thread of its own refills it after each one that is taken, beside the program that starts.
+ */
+#include "platform/seccomp/internal.h"
+
+#include "lib/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define POOL_MAX 16U
+#define POOL_STACK (64u << 10)
+
+static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t pool_taken = PTHREAD_COND_INITIALIZER;
+static struct plat_thread *ready[POOL_MAX]; /* pool_lock */
+static unsigned count, wanted;              /* pool_lock */
+
+static pthread_mutex_t zygote_lock = PTHREAD_MUTEX_INITIALIZER; /* taken first; held while the zygote forks */
+static struct plat_thread *zygote;                              /* zygote_lock: its owner */
+
+static int fork_zygote(struct plat_thread **out)
+{
+    pthread_mutex_lock(&zygote_lock);
+    int ret = clone_thread(zygote, PLAT_CLONE_FORK, NULL, NULL, NULL, out);
+    pthread_mutex_unlock(&zygote_lock);
+    return ret;
+}
+
+static void *keeper_main(void *arg unused_arg)
+{
+    pthread_mutex_lock(&pool_lock);
+    for (;;) {
+        struct plat_thread *t;
+        while (count >= wanted)
+            pthread_cond_wait(&pool_taken, &pool_lock);
+        pthread_mutex_unlock(&pool_lock);
+        int ret = fork_zygote(&t);
+        pthread_mutex_lock(&pool_lock);
+        if (ret == 0)
+            ready[count++] = t;
+        else
+            pthread_cond_wait(&pool_taken, &pool_lock); /* the host has no process to give just now */
+    }
+    return NULL;
+}
+
+int pool_start(struct plat_thread *first, unsigned size)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    zygote = first;
+    wanted = MIN(size ? size : 2U, POOL_MAX);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, POOL_STACK);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int ret = pthread_create(&thread, &attr, keeper_main, NULL);
+    pthread_attr_destroy(&attr);
+    return -ret;
+}
+
+static struct plat_thread *take_ready(void)
+{
+    pthread_mutex_lock(&pool_lock);
+    struct plat_thread *t = count ? ready[--count] : NULL;
+    pthread_cond_signal(&pool_taken);
+    pthread_mutex_unlock(&pool_lock);
+    return t;
+}
+
+/* Gives t its cookies. False: it died while it was nobody's, and nobody will be told. */
+static bool hand_out(struct plat_thread *t, void *cookie, void *process_cookie)
+{
+    t->cookie = cookie;
+    atomic_store(&t->process->cookie, process_cookie);
+    if (!(atomic_load(&t->process->users) & PROCESS_DEAD))
+        return true;
+    return !atomic_exchange(&t->process->cookie, NULL); /* the reaper was faster: it tells */
+}
+
+int pool_take(void *cookie, void *process_cookie, struct plat_thread **out)
+{
+    for (unsigned tries = 0; tries <= POOL_MAX; tries++) {
+        struct plat_thread *t = take_ready();
+        int ret = t ? 0 : fork_zygote(&t);
+        if (ret < 0)
+            return ret;
+        if (hand_out(t, cookie, process_cookie)) {
+            *out = t;
+            return 0;
+        }
+        sc_thread_put(t);
+    }
+    return -EAGAIN;
+}
+
+void pool_shutdown(void)
+{
+    if (zygote)
+        sc_process_kill(zygote->process);
+}

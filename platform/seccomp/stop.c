@@ -1,0 +1,258 @@
+/*
+ * Stops: what a notice means, and how the thread goes on after event().
+ */
+#include "platform/seccomp/internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+/* ---- in ---- */
+
+static bool is_report(const struct seccomp_notif *n)
+{
+    return n->data.nr == STUB_REPORT_NR && n->data.instruction_pointer == sc_stub.site_ip;
+}
+
+/* The frame must lie on the signal stack of the thread's own area. */
+static bool frame_in_area(const struct plat_thread *t, uint64_t frame)
+{
+    const uint64_t stack = area_address(t->area) + STUB_STACK_OFFSET, end = area_address(t->area) + STUB_AREA_SIZE;
+
+    return frame >= stack && frame <= end - sizeof(struct stub_frame) && frame % 8 == 0;
+}
+
+int stop_take(struct plat_thread *t, const struct seccomp_notif *n)
+{
+    t->id = n->id;
+    if (!is_report(n)) {
+        if (n->data.instruction_pointer == sc_stub.site_ip)
+            return sc_thread_violation(t, "it made a call at the stub's address that was not ordered");
+        t->stop = STOP_CALL;
+        return 0;
+    }
+    if (!frame_in_area(t, n->data.args[0]))
+        return sc_thread_violation(t, "its report names a frame outside its area");
+    t->stop = STOP_HANDLER;
+    t->frame = n->data.args[0];
+    t->regs_changed = t->result_changed = false;
+    return 0;
+}
+
+static void call_event(struct plat_thread *t, const struct seccomp_notif *n)
+{
+    t->event = (struct plat_event){
+        .kind = PLAT_EV_SYSCALL, .nr = (uint64_t)(int64_t)n->data.nr, .ip = n->data.instruction_pointer};
+    memcpy(t->event.args, n->data.args, sizeof(t->event.args));
+}
+
+/* The event of a report. 1: it came to nothing (a kick that is served already). */
+static int report_event(struct plat_thread *t, uint64_t kind)
+{
+    siginfo_t info;
+
+    if (kind == STUB_START && t->fresh) {
+        t->event = (struct plat_event){.kind = PLAT_EV_START};
+        t->fresh = false;
+        return 0; /* the registers are the ones it was made with */
+    }
+    int ret = frame_read(t, &info);
+    if (ret < 0)
+        return ret;
+    switch (kind) {
+    case SIGSYS:
+        frame_call_event(t);
+        return 0;
+    case STUB_KICK_SIGNAL:
+        t->event = (struct plat_event){.kind = PLAT_EV_KICK};
+        return atomic_exchange(&t->kick, false) ? 0 : 1;
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+        t->event = (struct plat_event){.kind = PLAT_EV_SIGNAL, .info = info};
+        t->event.info.si_signo = (int)kind;
+        return 0;
+    default:
+        return sc_thread_violation(t, "it made a report that its state does not allow");
+    }
+}
+
+static int take_event(struct plat_thread *t)
+{
+    int ret = stop_take(t, &t->notice);
+
+    if (ret < 0)
+        return ret;
+    if (t->stop == STOP_HANDLER)
+        return report_event(t, t->notice.data.args[1]);
+    call_event(t, &t->notice);
+    return 0;
+}
+
+/* ---- out ---- */
+
+/* Answers the notice; afterwards t is another's. */
+static void let_go(struct plat_thread *t, int64_t value)
+{
+    const uint64_t id = t->id;
+
+    t->stop = STOP_NONE;
+    expect(t);
+    if (atomic_load(&t->kick))
+        sc_thread_send_kick(t);
+    (void)!notify_reply(id, value); /* a failure: it is being killed, and the reaper takes it */
+}
+
+static void let_go_continue(struct plat_thread *t)
+{
+    const uint64_t id = t->id;
+
+    t->stop = STOP_NONE;
+    expect(t);
+    if (atomic_load(&t->kick))
+        sc_thread_send_kick(t);
+    (void)!notify_continue(id);
+}
+
+void stop_resume(struct plat_thread *t)
+{
+    if (frame_write(t) == 0)
+        let_go(t, 0);
+}
+
+/* A result alone travels in the answer. */
+static void resume_with_result(struct plat_thread *t, int64_t value)
+{
+    if (t->regs_changed || value != (int64_t)((uint64_t)value << 8) >> 8) {
+        *regs_result(&t->regs) = (uint64_t)value;
+        t->result_changed = true;
+        stop_resume(t);
+    } else {
+        let_go(t, (int64_t)((uint64_t)value << 8 | STUB_ANSWER_RESULT));
+    }
+}
+
+/* A stop in the handler can be told of a kick at once. True: t->event is that. */
+static bool kicked(struct plat_thread *t)
+{
+    if (t->stop != STOP_HANDLER || !atomic_exchange(&t->kick, false))
+        return false;
+    t->event = (struct plat_event){.kind = PLAT_EV_KICK};
+    return true;
+}
+
+static bool go_on_returning(struct plat_thread *t, int64_t value)
+{
+    if (t->stop == STOP_CALL) {
+        let_go(t, value);
+        return false;
+    }
+    if (!atomic_load(&t->kick)) {
+        resume_with_result(t, value);
+        return false;
+    }
+    *regs_result(&t->regs) = (uint64_t)value;
+    t->regs.orig_nr = (uint64_t)-1;
+    t->result_changed = true;
+    if (kicked(t))
+        return true;
+    stop_resume(t);
+    return false;
+}
+
+static bool go_on_continuing(struct plat_thread *t)
+{
+    if (t->stop == STOP_CALL && call_allowed((long)t->event.nr, t->event.args)) {
+        let_go_continue(t);
+        return false;
+    }
+    return go_on_returning(t, memory_host_call(t, (long)t->event.nr, t->event.args));
+}
+
+/* Does what event() decided. True: t has another event, in t->event. */
+static bool go_on(struct plat_thread *t, struct plat_resume r)
+{
+    switch (r.verdict) {
+    case PLAT_RETURN:
+        return go_on_returning(t, r.value);
+    case PLAT_CONTINUE:
+        return go_on_continuing(t);
+    case PLAT_RESUME:
+        if (t->stop == STOP_CALL)
+            return go_on_returning(t, (int64_t)t->event.nr);
+        if (kicked(t))
+            return true;
+        stop_resume(t);
+        return false;
+    case PLAT_GONE:
+        return false;
+    }
+    return false;
+}
+
+void stop_handle(struct plat_thread *t)
+{
+    int ret = take_event(t);
+
+    if (ret == 1)
+        stop_resume(t);
+    if (ret != 0)
+        return;
+    while (go_on(t, sc_client->event(t->cookie, t, &t->event)))
+        ;
+}
+
+/* ---- upgrade ---- */
+
+int stop_upgrade(struct plat_thread *t)
+{
+    struct seccomp_notif n;
+    siginfo_t info;
+
+    if (t->stop == STOP_HANDLER)
+        return 0;
+    if (t->stop != STOP_CALL)
+        return -ESRCH;
+    inbox_open(t);
+    expect(t);
+    sc_thread_send_kick(t);
+    (void)!notify_reply(t->id, 0); /* if it failed, t is dying and the wait says so */
+    t->stop = STOP_NONE;
+    int ret = inbox_await(t, &n);
+    if (ret < 0)
+        return ret;
+    if (!is_report(&n) || n.data.args[1] != STUB_KICK_SIGNAL)
+        return sc_thread_violation(t, "it did not take a kick");
+    ret = stop_take(t, &n);
+    if (ret == 0)
+        ret = frame_read(t, &info);
+    if (ret < 0)
+        return ret;
+    *regs_result(&t->regs) = t->event.nr;
+    t->regs.orig_nr = t->event.nr;
+    t->result_changed = true;
+    return 0;
+}
+
+/* ---- ends ---- */
+
+/*
+ * A thread ends by its own exit, which the host performs. One that is stopped elsewhere, or leads its process (whose
+ * id must stay), is never answered: it stands where it is until its process is killed, and costs nothing.
+ */
+void stop_exit_thread(struct plat_thread *t)
+{
+    const bool leads = atomic_load(&t->tid) == t->process->pid;
+
+    if (leads || t->event.kind != PLAT_EV_SYSCALL || t->event.nr != SYS_exit || t->stop == STOP_NONE)
+        return;
+    if (t->stop == STOP_CALL)
+        (void)!notify_continue(t->id);
+    else
+        job_exit(t);
+    t->stop = STOP_NONE;
+    sc_thread_leave(t);
+}

@@ -1,0 +1,203 @@
+/*
+ * Guest threads: the table that finds them by tid, their references, and kicks.
+ *
+ * A thread is in the table from its first report until it makes no more notices; the table's reference keeps it. A tid
+ * is the kernel's, and comes to us only with notices. A thread that ended may still be in the table when its tid is
+ * given to a new one: the new one's first report replaces it.
+ */
+#include "platform/seccomp/internal.h"
+
+#include "lib/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define BUCKETS 512
+
+static struct bucket {
+    pthread_mutex_t lock;
+    struct list threads; /* lock; by hash_node */
+} table[BUCKETS];
+
+static atomic_uint left;                 /* how many threads ever left the table */
+static _Thread_local unsigned left_seen; /* that, when this thread of ours last began to listen */
+
+static struct bucket *bucket_of(pid_t tid)
+{
+    return &table[(unsigned)tid % BUCKETS];
+}
+
+void sc_threads_init(void)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        pthread_mutex_init(&table[i].lock, NULL);
+        list_init(&table[i].threads);
+    }
+}
+
+struct plat_thread *sc_thread_new(struct process *process, unsigned area, void *cookie)
+{
+    struct plat_thread *t = process ? calloc(1, sizeof(*t)) : NULL;
+
+    if (!t) {
+        if (process) {
+            space_free(process->space, area);
+            sc_process_put(process);
+        }
+        return NULL;
+    }
+    ref_init(&t->refs);
+    t->process = process;
+    t->area = area;
+    t->cookie = cookie;
+    list_init(&t->hash_node);
+    list_init(&t->process_node);
+    list_init(&t->queue_node);
+    return t;
+}
+
+void sc_thread_get(struct plat_thread *t)
+{
+    ref_get(&t->refs);
+}
+
+void sc_thread_put(struct plat_thread *t)
+{
+    if (!ref_put(&t->refs))
+        return;
+    sc_process_put(t->process);
+    free(t);
+}
+
+static struct plat_thread *find_locked(struct bucket *b, pid_t tid)
+{
+    struct plat_thread *it;
+
+    list_for_each (it, &b->threads, hash_node)
+        if (atomic_load_explicit(&it->tid, memory_order_relaxed) == tid)
+            return it;
+    return NULL;
+}
+
+struct plat_thread *sc_thread_find(pid_t tid)
+{
+    struct bucket *b = bucket_of(tid);
+
+    pthread_mutex_lock(&b->lock);
+    struct plat_thread *t = find_locked(b, tid);
+    if (t)
+        sc_thread_get(t);
+    pthread_mutex_unlock(&b->lock);
+    return t;
+}
+
+struct process *sc_process_find(pid_t pid)
+{
+    struct plat_thread *t = sc_thread_find(pid);
+    struct process *p = t && t->process->pid == pid ? sc_process_get(t->process) : NULL;
+
+    if (t)
+        sc_thread_put(t);
+    return p;
+}
+
+void sc_thread_enter(struct plat_thread *t, pid_t tid)
+{
+    struct bucket *b = bucket_of(tid);
+
+    atomic_store(&t->tid, tid);
+    if (!t->process->pid)
+        t->process->pid = tid;
+    sc_thread_get(t);
+    pthread_mutex_lock(&b->lock);
+    struct plat_thread *stale = find_locked(b, tid);
+    if (stale)
+        list_del(&stale->hash_node);
+    list_push_back(&b->threads, &t->hash_node);
+    pthread_mutex_unlock(&b->lock);
+    if (stale)
+        sc_thread_put(stale);
+    pthread_mutex_lock(&t->process->threads_lock);
+    list_push_back(&t->process->threads, &t->process_node);
+    pthread_mutex_unlock(&t->process->threads_lock);
+}
+
+void sc_thread_leave(struct plat_thread *t)
+{
+    struct bucket *b = bucket_of(atomic_load(&t->tid));
+
+    if (atomic_exchange(&t->gone, true))
+        return;
+    atomic_fetch_add(&left, 1);
+    unexpect(t);
+    pthread_mutex_lock(&t->process->threads_lock);
+    list_del(&t->process_node);
+    pthread_mutex_unlock(&t->process->threads_lock);
+    space_free(t->process->space, t->area);
+    pthread_mutex_lock(&b->lock);
+    bool listed = !list_empty(&t->hash_node);
+    list_del(&t->hash_node);
+    pthread_mutex_unlock(&b->lock);
+    if (listed)
+        sc_thread_put(t);
+}
+
+void sc_threads_note_recv(void)
+{
+    left_seen = atomic_load(&left);
+}
+
+bool sc_threads_left_since_recv(void)
+{
+    return atomic_load(&left) != left_seen;
+}
+
+/* A thread of p, referenced, or NULL when none is left. */
+static struct plat_thread *any_thread(struct process *p)
+{
+    struct plat_thread *t = NULL;
+
+    pthread_mutex_lock(&p->threads_lock);
+    if (!list_empty(&p->threads)) {
+        t = list_first(&p->threads, struct plat_thread, process_node);
+        sc_thread_get(t);
+    }
+    pthread_mutex_unlock(&p->threads_lock);
+    return t;
+}
+
+void sc_threads_of_dead(struct process *p)
+{
+    struct plat_thread *t;
+
+    while ((t = any_thread(p))) {
+        sc_thread_leave(t);
+        inbox_wake(t);
+        sc_thread_put(t);
+    }
+}
+
+void sc_thread_send_kick(struct plat_thread *t)
+{
+    if (!sc_process_use(t->process))
+        return;
+    syscall(SYS_tgkill, t->process->pid, atomic_load(&t->tid), STUB_KICK_SIGNAL);
+    sc_process_unuse(t->process);
+}
+
+/* Whoever lets the thread go on sets `expected` and then looks at `kick`: one of the two sees the other. */
+void sc_thread_kick(struct plat_thread *t)
+{
+    if (!atomic_exchange(&t->kick, true) && atomic_load(&t->expected))
+        sc_thread_send_kick(t);
+}
+
+int sc_thread_violation(struct plat_thread *t, const char *what)
+{
+    log_debug("seccomp: process %d is killed: %s", t->process->pid, what);
+    sc_process_kill(t->process);
+    return -ESRCH;
+}

@@ -1,0 +1,304 @@
+/*
+ * Workers: the threads that listen for notices and run event() for them.
+ *
+ * Listening is a *token*. Usually one worker has it and keeps it: it receives, handles, answers and receives again
+ * without touching a lock, and stays warm on the core of the guest it serves. The token moves when its holder says
+ * that it will block (worker_block_begin), if any guest thread is running that could need a listener, and nobody else
+ * has one. When a notice finds the next one waiting already, a second token is given out, up to one a core; a holder
+ * that finds more tokens than running guest threads lays its own down. Workers without a token sleep, last in, first
+ * out, and beyond a few they end.
+ *
+ * `running` counts the guest threads of which a notice is to come. A thread is counted before it is let go on, and
+ * whoever lets it go on looks afterwards whether somebody listens; who stops listening looks at `running` after it has
+ * laid down the token. Both happen under pool_lock, so no thread runs unheard.
+ */
+#include "platform/seccomp/internal.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define WORKER_STACK (256u << 10)
+#define IDLE_MAX 6U /* sleeping workers that are kept */
+
+enum wake { SLEEPING, WOKEN, WOKEN_TO_LISTEN };
+
+struct worker {
+    struct worker *below; /* pool_lock: on the stack of idle ones */
+    atomic_uint wake;
+};
+
+static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list queue = LIST_INIT(queue); /* pool_lock: threads with an event, each with a reference */
+static struct worker *idle;                  /* pool_lock */
+static unsigned idle_count;                  /* pool_lock */
+static atomic_uint queued;                   /* written under pool_lock */
+static atomic_uint tokens;                   /* written under pool_lock */
+static unsigned tokens_max = 1;              /* (c) */
+static atomic_int running;
+
+static _Thread_local bool listening; /* this thread has a token */
+static _Thread_local bool is_worker;
+
+/* ---- counting ---- */
+
+void expect(struct plat_thread *t)
+{
+    if (!atomic_exchange(&t->expected, true))
+        atomic_fetch_add(&running, 1);
+}
+
+void unexpect(struct plat_thread *t)
+{
+    if (atomic_exchange(&t->expected, false))
+        atomic_fetch_sub(&running, 1);
+}
+
+/* ---- waking ---- */
+
+static void *worker_main(void *arg);
+
+static int start_worker(enum wake how)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, WORKER_STACK);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int ret = pthread_create(&thread, &attr, worker_main, (void *)(uintptr_t)how);
+    pthread_attr_destroy(&attr);
+    return -ret;
+}
+
+/*
+ * Wakes an idle worker or makes one; drops pool_lock. With WOKEN_TO_LISTEN the caller has counted its token already.
+ * If the host has no thread to give, the token is laid down and the next worker that comes free takes it.
+ */
+static void wake_worker_unlock(enum wake how)
+{
+    struct worker *w = idle;
+
+    if (w) {
+        idle = w->below;
+        idle_count--;
+    }
+    pthread_mutex_unlock(&pool_lock);
+    if (w) {
+        atomic_store(&w->wake, how);
+        syscall(SYS_futex, &w->wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+        return;
+    }
+    if (start_worker(how) == 0 || how == WOKEN)
+        return;
+    pthread_mutex_lock(&pool_lock);
+    atomic_fetch_sub(&tokens, 1);
+    pthread_mutex_unlock(&pool_lock);
+}
+
+/* With pool_lock, which is dropped: gives a token to another worker if somebody runs and nobody listens. */
+static void ensure_listener_unlock(void)
+{
+    if (atomic_load(&tokens) == 0 && atomic_load(&running) > 0) {
+        atomic_fetch_add(&tokens, 1);
+        wake_worker_unlock(WOKEN_TO_LISTEN);
+    } else {
+        pthread_mutex_unlock(&pool_lock);
+    }
+}
+
+void ensure_listener(void)
+{
+    pthread_mutex_lock(&pool_lock);
+    ensure_listener_unlock();
+}
+
+void queue_event(struct plat_thread *t, bool now)
+{
+    pthread_mutex_lock(&pool_lock);
+    list_push_back(&queue, &t->queue_node);
+    atomic_fetch_add(&queued, 1);
+    if (now || !is_worker)
+        wake_worker_unlock(WOKEN);
+    else
+        pthread_mutex_unlock(&pool_lock);
+}
+
+/* ---- tokens ---- */
+
+static void lay_down_token(void)
+{
+    listening = false;
+    atomic_fetch_sub(&tokens, 1);
+}
+
+static bool take_token(void)
+{
+    if (atomic_load(&tokens) > 0)
+        return false;
+    atomic_fetch_add(&tokens, 1);
+    listening = true;
+    return true;
+}
+
+bool listen_for_owner(void)
+{
+    if (listening)
+        return true;
+    pthread_mutex_lock(&pool_lock);
+    bool got = take_token();
+    pthread_mutex_unlock(&pool_lock);
+    return got;
+}
+
+void listen_for_owner_end(void)
+{
+    if (!listening || is_worker)
+        return;
+    pthread_mutex_lock(&pool_lock);
+    lay_down_token();
+    ensure_listener_unlock();
+}
+
+void worker_block_begin(void)
+{
+    if (!is_worker)
+        return;
+    if (!listening && !atomic_load(&queued))
+        return;
+    pthread_mutex_lock(&pool_lock);
+    if (listening)
+        lay_down_token();
+    if (atomic_load(&queued))
+        wake_worker_unlock(WOKEN); /* it takes the token too, when it is through */
+    else
+        ensure_listener_unlock();
+}
+
+/* Where to listen next is decided when the event is through. */
+void worker_block_end(void)
+{
+}
+
+/* Another notice waits while this one is being handled: give it a worker of its own, if there is a core for it. */
+static void share_load(void)
+{
+    if (likely(atomic_load(&running) <= 1) || atomic_load(&tokens) >= tokens_max || !notify_pending())
+        return;
+    pthread_mutex_lock(&pool_lock);
+    if (atomic_load(&tokens) < tokens_max) {
+        atomic_fetch_add(&tokens, 1);
+        wake_worker_unlock(WOKEN_TO_LISTEN);
+    } else {
+        pthread_mutex_unlock(&pool_lock);
+    }
+}
+
+/* ---- the workers ---- */
+
+/* Sleeps until woken; drops pool_lock. False: there are idle ones enough, and this one is to end. */
+static bool sleep_unlock(struct worker *self)
+{
+    if (idle_count >= IDLE_MAX) {
+        pthread_mutex_unlock(&pool_lock);
+        return false;
+    }
+    atomic_store(&self->wake, SLEEPING);
+    self->below = idle;
+    idle = self;
+    idle_count++;
+    pthread_mutex_unlock(&pool_lock);
+    while (atomic_load(&self->wake) == SLEEPING)
+        syscall(SYS_futex, &self->wake, FUTEX_WAIT_PRIVATE, SLEEPING, NULL, NULL, 0);
+    listening = atomic_load(&self->wake) == WOKEN_TO_LISTEN;
+    return true;
+}
+
+static struct plat_thread *take_queued(void)
+{
+    if (list_empty(&queue))
+        return NULL;
+    struct plat_thread *t = list_first(&queue, struct plat_thread, queue_node);
+    list_del(&t->queue_node);
+    atomic_fetch_sub(&queued, 1);
+    return t;
+}
+
+static bool too_many_listen(void)
+{
+    const unsigned n = atomic_load(&tokens);
+
+    return n > 1 && (int)n > atomic_load(&running);
+}
+
+/* What to do without listening: a queued event (returned), or sleep. *out_end: the worker is to end. */
+static struct plat_thread *look_around(struct worker *self, bool *out_end)
+{
+    pthread_mutex_lock(&pool_lock);
+    struct plat_thread *t = take_queued();
+    if (listening && too_many_listen())
+        lay_down_token();
+    if (t || listening || take_token()) {
+        pthread_mutex_unlock(&pool_lock);
+        return t;
+    }
+    *out_end = !sleep_unlock(self);
+    return NULL;
+}
+
+/* The next event, with a reference, or NULL: this worker is not needed any more. */
+static struct plat_thread *next_event(struct worker *self)
+{
+    struct seccomp_notif n;
+    bool end = false;
+
+    while (!end) {
+        if (!listening || atomic_load(&queued) || too_many_listen()) {
+            struct plat_thread *t = look_around(self, &end);
+            if (t)
+                return t;
+            continue;
+        }
+        if (notify_recv(&n) < 0)
+            continue;
+        share_load();
+        struct plat_thread *t = route_notice(&n);
+        if (t)
+            return t;
+    }
+    return NULL;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker self = {0};
+    struct plat_thread *t;
+
+    is_worker = true;
+    listening = (enum wake)(uintptr_t)arg == WOKEN_TO_LISTEN;
+    while ((t = next_event(&self))) {
+        stop_handle(t);
+        sc_thread_put(t);
+    }
+    return NULL;
+}
+
+static void nudged(int sig unused_arg)
+{
+}
+
+int workers_init(void)
+{
+    struct sigaction sa = {.sa_handler = nudged}; /* without SA_RESTART: receiving is to be interrupted */
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    tokens_max = cores > 1 ? (unsigned)MIN(cores, 64) : 1;
+    return sigaction(NUDGE_SIGNAL, &sa, NULL) < 0 ? -errno : 0;
+}
+
+int workers_start(void)
+{
+    return start_worker(WOKEN);
+}
