@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define MAX_FIDS 1000000
+#define OVERFLOW_ID 65534 /* what the kernel shows for ids that have no place in our user namespace */
 
 static int fid_compare(const struct fid *a, const struct fid *b)
 {
@@ -69,6 +70,18 @@ static struct timespec stx_time(const struct statx_timestamp *t)
     return (struct timespec){.tv_sec = t->tv_sec, .tv_nsec = t->tv_nsec};
 }
 
+static bool unmapped_is_root;
+
+void fd_show_unmapped_as_root(void)
+{
+    unmapped_is_root = true;
+}
+
+static uint32_t shown_id(uint32_t id)
+{
+    return unmapped_is_root && id == OVERFLOW_ID ? 0 : id;
+}
+
 int fd_attr(int fd, struct p9_attr *out)
 {
     struct statx st;
@@ -80,8 +93,8 @@ int fd_attr(int fd, struct p9_attr *out)
         .rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor),
         .ino = st.stx_ino,
         .mode = st.stx_mode,
-        .uid = st.stx_uid,
-        .gid = st.stx_gid,
+        .uid = shown_id(st.stx_uid),
+        .gid = shown_id(st.stx_gid),
         .blksize = MIN(st.stx_blksize, 1u << 19),
         .nlink = st.stx_nlink,
         .size = st.stx_size,

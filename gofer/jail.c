@@ -1,8 +1,11 @@
 /*
- * The gofer's lock-in, in steps: working directory on its own descriptors, empty root, capabilities, no new privileges,
- * limits, and last the filter of host calls, which kills on anything that is not in the table below.
+ * The gofer's lock-in, in steps: an empty root, the working directory on its own descriptors, limits, capabilities, no
+ * new privileges, and last the filter of host calls, which kills on anything that is not in the table below. Needs
+ * mount and PID namespaces of its own.
  */
 #include "gofer/server.h"
+
+#include "lib/jail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,23 +60,8 @@ static const struct allowed_call allowed_calls[] = {
     {SCMP_SYS(exit_group), "the end"},
 };
 
-static const cap_value_t file_caps[] = {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_CHOWN, CAP_FOWNER, CAP_FSETID};
-
-static int drop_caps(bool privileged)
-{
-    cap_t caps = cap_init();
-    int ret = 0;
-
-    if (!caps)
-        return -ENOMEM;
-    if (privileged && (cap_set_flag(caps, CAP_PERMITTED, ARRAY_SIZE(file_caps), file_caps, CAP_SET) < 0 ||
-                       cap_set_flag(caps, CAP_EFFECTIVE, ARRAY_SIZE(file_caps), file_caps, CAP_SET) < 0))
-        ret = -errno;
-    if (ret == 0 && cap_set_proc(caps) < 0)
-        ret = -errno;
-    cap_free(caps);
-    return ret;
-}
+/* With root's ids, to act as the guest's users on the host's files. */
+static const int file_caps[] = {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_CHOWN, CAP_FOWNER, CAP_FSETID};
 
 static int install_filter(void)
 {
@@ -105,23 +93,37 @@ static void set_limits(void)
     }
 }
 
+/*
+ * Leaves every host file behind but the trees: the root becomes empty, and the working directory is that of our own
+ * descriptors in a procfs that shows nobody else.
+ */
+static int leave_files(void)
+{
+    int proc = jail_detached_proc();
+    int ret = proc < 0 ? proc : jail_empty_root();
+    int dir = ret < 0 ? -1 : openat(proc, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (ret == 0 && (dir < 0 || fchdir(dir) < 0))
+        ret = -errno;
+    if (dir >= 0)
+        close(dir);
+    if (proc >= 0)
+        close(proc);
+    return ret;
+}
+
 int gofer_lock_in(const struct gofer_config *cfg)
 {
     umask(0);
     signal(SIGPIPE, SIG_IGN);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return -errno;
-    int ret = gofer_enter_fd_dir();
+    int ret = leave_files();
     if (ret < 0)
         return ret;
-    /* Holds nothing but this process's own descriptor descriptions, read-only. Needs CAP_SYS_CHROOT. */
-    if (chroot("/proc/self/fdinfo") < 0 && errno != EPERM)
-        return -errno;
     set_limits();
-    ret = drop_caps(cfg->privileged);
+    ret = jail_keep_capabilities(file_caps, cfg->privileged ? ARRAY_SIZE(file_caps) : 0);
     if (ret < 0)
         return ret;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return -errno;
     return install_filter();
 }

@@ -78,6 +78,8 @@ void fid_remove(struct conn *c, struct fid *f);
 void fid_remove_all(struct conn *c);
 int fid_attr(const struct fid *f, struct p9_attr *out) must_check;
 int fd_attr(int fd, struct p9_attr *out) must_check;
+/* In a user namespace that knows one user only: others, nearly always root, are shown as root. Called once. */
+void fd_show_unmapped_as_root(void);
 bool name_ok(const char *name);
 /* Opens the file behind f for data: flags O_ACCMODE|O_TRUNC|O_APPEND of Linux. A descriptor or -errno. */
 int fid_reopen(struct conn *c, const struct fid *f, int flags) must_check;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
@@ -69,19 +70,71 @@ int jail_empty_root(void)
     return 0;
 }
 
-int jail_drop_privileges(void)
+/* The new mount API by number: the C library has it only since 2.36. */
+enum { DETACH_CLONE = 1, DETACH_RECURSIVE = 0x8000, FS_SET_STRING = 1, FS_CREATE = 6 };
+enum { ATTR_RDONLY = 1, ATTR_NOSUID = 2, ATTR_NODEV = 4, ATTR_NOEXEC = 8 };
+
+static int fresh_proc(void)
 {
+    int ctx = (int)syscall(SYS_fsopen, "proc", O_CLOEXEC);
+    int fd = -1;
+
+    if (ctx < 0)
+        return -errno;
+    if (syscall(SYS_fsconfig, ctx, FS_SET_STRING, "subset", "pid", 0) == 0 &&
+        syscall(SYS_fsconfig, ctx, FS_CREATE, NULL, NULL, 0) == 0)
+        fd = (int)syscall(SYS_fsmount, ctx, O_CLOEXEC, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC);
+    int ret = fd < 0 ? -errno : fd;
+    close(ctx);
+    return ret;
+}
+
+static int copied_proc(void)
+{
+    const uint64_t attr[4] = {ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC, 0, MS_PRIVATE, 0};
+
+    int fd = (int)syscall(SYS_open_tree, AT_FDCWD, "/proc", DETACH_CLONE | DETACH_RECURSIVE | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | DETACH_RECURSIVE, attr, sizeof(attr)) < 0) {
+        int ret = -errno;
+        close(fd);
+        return ret;
+    }
+    return fd;
+}
+
+int jail_detached_proc(void)
+{
+    int fd = fresh_proc();
+
+    return fd >= 0 ? fd : copied_proc();
+}
+
+int jail_keep_capabilities(const int *keep, size_t count)
+{
+    int ret = 0;
+
     for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
         if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
             return -errno;
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return -errno;
-    cap_t none = cap_init();
-    if (!none)
+    cap_t caps = cap_init();
+    if (!caps)
         return -ENOMEM;
-    int ret = cap_set_proc(none) < 0 ? -errno : 0;
-    cap_free(none);
+    if (count && (cap_set_flag(caps, CAP_PERMITTED, (int)count, keep, CAP_SET) < 0 ||
+                  cap_set_flag(caps, CAP_EFFECTIVE, (int)count, keep, CAP_SET) < 0))
+        ret = -errno;
+    if (ret == 0 && cap_set_proc(caps) < 0)
+        ret = -errno;
+    cap_free(caps);
     if (ret == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         ret = -errno;
     return ret;
+}
+
+int jail_drop_privileges(void)
+{
+    return jail_keep_capabilities(NULL, 0);
 }

@@ -17,8 +17,16 @@ int jail_map_ids(pid_t pid, uid_t inside_uid, uid_t outside_uid, gid_t inside_gi
 int jail_die_with_parent(int fd) must_check;
 /* A fresh read-only tmpfs becomes the root, with nothing else mounted. Needs an own mount namespace. */
 int jail_empty_root(void) must_check;
+/*
+ * An O_PATH descriptor of a read-only procfs that is mounted nowhere, so that no ".." leads out of it: a fresh one that
+ * shows this PID namespace, or where the host forbids that a copy of the one at /proc. Needs own mount and PID
+ * namespaces.
+ */
+int jail_detached_proc(void) must_check;
 /* Empties every capability set, the bounding set too, and sets no_new_privs. */
 int jail_drop_privileges(void) must_check;
+/* The same, but for these capabilities, which stay permitted and effective. */
+int jail_keep_capabilities(const int *keep, size_t count) must_check;
 
 /*
  * The last step of a lock-in in the test build of tests/escape (preset escape), where code of the test tries what a

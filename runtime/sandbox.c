@@ -185,7 +185,7 @@ static int namespaces_refused(int err, struct error *e)
 
 static int start_gofer(struct start *st, struct error *e)
 {
-    pid_t pid = jail_fork(CLONE_NEWNS | (st->s->privileged ? 0UL : CLONE_NEWUSER));
+    pid_t pid = jail_fork(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | (st->s->privileged ? 0UL : CLONE_NEWUSER));
 
     if (pid == 0)
         gofer_child(st);
@@ -208,7 +208,8 @@ static int start_sentry(struct start *st, struct error *e)
     return 0;
 }
 
-/* An ordinary user's gofer keeps its id; the sentry is "root" of its own namespace, and nobody or the user outside. */
+/* To an ordinary user's gofer the caller's files are those of the guest's user; the sentry is "root" of its own
+ * namespace, and nobody or the user outside. */
 static int map_and_go(struct start *st, struct error *e)
 {
     const struct sandbox *s = st->s;
@@ -216,7 +217,7 @@ static int map_and_go(struct start *st, struct error *e)
                             : jail_map_ids(s->sentry, 0, geteuid(), 0, getegid());
 
     if (ret == 0 && !s->privileged)
-        ret = jail_map_ids(s->gofer, geteuid(), geteuid(), getegid(), getegid());
+        ret = jail_map_ids(s->gofer, st->cfg->uid, geteuid(), st->cfg->gid, getegid());
     if (ret < 0)
         return error_set(e, "cannot map the sandbox's user: %s", strerror(-ret));
     if (send(st->gofer.ours, "", 1, MSG_NOSIGNAL) != 1 || send(st->control.ours, "", 1, MSG_NOSIGNAL) != 1)
