@@ -12,6 +12,7 @@
  * sees a partner that came and went.
  */
 #include "sentry/vfs/pipe.h"
+#include "sentry/vfs/file.h"
 
 #include "sentry/kernel/locking.h"
 #include "sentry/kernel/task.h"
@@ -45,7 +46,8 @@ struct pipe {
     unsigned head, used, nslots; /* slots [head, head + used) modulo nslots hold bytes */
     size_t bytes;
     struct pipe_slot *slots;
-    struct inode *fifo;              /* the FIFO whose i->pipe we are, else NULL; cleared under fifo->lock */
+    struct inode *fifo;              /* the inode whose i->pipe we are; cleared under fifo->lock */
+    bool anonymous;                  /* made by pipe(2): an open through /proc/PID/fd does not wait for partners */
     struct waitq rd, wr;             /* who waits for bytes, or for room */
     unsigned rd_waiting, wr_waiting; /* tasks that sleep in read and write */
 };
@@ -280,7 +282,7 @@ static uint32_t pipe_poll(struct file *f, struct poll_table *pt)
     if (f->fmode & FMODE_READ) {
         if (p->used)
             ev |= EPOLLIN | EPOLLRDNORM;
-        if (!p->writers && (p->w_opens || !p->fifo))
+        if (!p->writers && (p->w_opens || p->anonymous))
             ev |= EPOLLHUP;
     }
     if (f->fmode & FMODE_WRITE) {
@@ -346,30 +348,41 @@ static const struct file_ops pipe_ops = {
     .release = pipe_release,
 };
 
+/* The reading end, on a new inode that both ends share. */
+static int new_read_end(struct pipe *p, unsigned flags, struct file **out)
+{
+    int ret = file_new_anon("pipe:", &pipe_ops, FMODE_READ | FMODE_STREAM, O_RDONLY | (flags & O_NONBLOCK),
+                            S_IFIFO | 0600, p, out);
+    if (ret < 0)
+        return ret;
+    p->refs = p->readers = 1;
+    p->fifo = (*out)->inode;
+    p->fifo->pipe = p;
+    return 0;
+}
+
 int pipe_new(unsigned flags, struct file **out_read, struct file **out_write)
 {
     struct pipe *p = pipe_alloc();
     struct file *r, *w;
     if (!p)
         return -ENOMEM;
-    p->refs = 1;
-    p->readers = 1;
-    int ret = file_new_anon("pipe:", &pipe_ops, FMODE_READ | FMODE_STREAM, O_RDONLY | (flags & O_NONBLOCK),
-                            S_IFIFO | 0600, p, &r);
+    p->anonymous = true;
+    int ret = new_read_end(p, flags, &r);
     if (ret < 0) {
         pipe_free(p);
         return ret;
     }
-    p->refs = 2;
-    p->writers = 1;
-    ret = file_new_anon("pipe:", &pipe_ops, FMODE_WRITE | FMODE_STREAM, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)),
-                        S_IFIFO | 0600, p, &w);
-    if (ret < 0) {
-        p->refs = 1;
-        p->writers = 0;
+    const struct path path = {r->mnt, r->dentry};
+    w = file_new(&path, FMODE_WRITE | FMODE_STREAM, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), r->cred);
+    if (!w) {
         file_put(r);
-        return ret;
+        return -ENOMEM;
     }
+    w->ops = &pipe_ops;
+    w->priv = p;
+    p->refs++;
+    p->writers = 1;
     *out_read = r;
     *out_write = w;
     return 0;
@@ -412,7 +425,7 @@ int fifo_open(struct inode *i, struct file *f)
         unlock(&i->lock);
         return -ENOMEM;
     }
-    if (fmode == FMODE_WRITE && (f->flags & O_NONBLOCK) && !p->readers) {
+    if (fmode == FMODE_WRITE && (f->flags & O_NONBLOCK) && !p->readers && !p->anonymous) {
         pipe_put_locked(p);
         unlock(&i->lock);
         return -ENXIO;
@@ -432,7 +445,9 @@ int fifo_open(struct inode *i, struct file *f)
 
     int ret = 0;
     lock(&p->lock);
-    if (fmode == FMODE_READ && !(f->flags & O_NONBLOCK))
+    if (p->anonymous)
+        ; /* its ends were there from the start */
+    else if (fmode == FMODE_READ && !(f->flags & O_NONBLOCK))
         ret = fifo_wait_partner(p, current, &p->writers, &p->w_opens);
     else if (fmode == FMODE_WRITE)
         ret = fifo_wait_partner(p, current, &p->readers, &p->r_opens);
