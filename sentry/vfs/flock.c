@@ -57,6 +57,12 @@ static struct file_locks *locks_of(struct inode *i)
     return fl;
 }
 
+/* The file that f's name stands for: below an overlay f->inode changes when a file is copied up. */
+static struct inode *locked_inode(const struct file *f)
+{
+    return dentry_inode(f->dentry);
+}
+
 static struct range_lock *find_conflict(struct list *head, const struct range_lock *want)
 {
     struct range_lock *l;
@@ -173,7 +179,7 @@ static int wait_for_range(struct task *t, struct file_locks *fl, struct list *he
 
 int flock_apply(struct task *t, struct file *f, int op, bool nonblock)
 {
-    struct file_locks *fl = locks_of(f->inode);
+    struct file_locks *fl = locks_of(locked_inode(f));
     struct range_lock *l = calloc(1, sizeof(*l));
     int ret = -ENOMEM;
     if (!fl || !l)
@@ -206,7 +212,7 @@ static int resolve_range(struct file *f, const struct flock *l, struct range_loc
     if (l->l_whence == SEEK_CUR) {
         base = f->pos;
     } else if (l->l_whence == SEEK_END) {
-        int ret = inode_getattr(f->inode, &st);
+        int ret = inode_getattr(locked_inode(f), &st);
         if (ret < 0)
             return ret;
         base = (int64_t)st.size;
@@ -257,7 +263,7 @@ int posix_lock_apply(struct task *t, struct file *f, const struct flock *l, bool
         return ret;
     set_owner(&want, t, f, ofd);
     want.exclusive = l->l_type == F_WRLCK;
-    fl = locks_of(f->inode);
+    fl = locks_of(locked_inode(f));
     mine = calloc(1, sizeof(*mine));
     spare = calloc(1, sizeof(*spare));
     ret = -ENOMEM;
@@ -297,7 +303,7 @@ int posix_lock_test(struct task *t, struct file *f, struct flock *l, bool ofd)
     set_owner(&want, t, f, ofd);
     want.exclusive = l->l_type == F_WRLCK;
     lock(&locks_lock);
-    c = f->inode->locks ? find_conflict(&f->inode->locks->records, &want) : NULL;
+    c = locked_inode(f)->locks ? find_conflict(&locked_inode(f)->locks->records, &want) : NULL;
     l->l_type = F_UNLCK;
     if (c) {
         l->l_type = c->exclusive ? F_WRLCK : F_RDLCK;
@@ -317,7 +323,7 @@ static struct file_locks *any_locks(struct inode *i)
 
 void file_locks_close(struct file *f, struct task *t)
 {
-    struct file_locks *fl = any_locks(f->inode);
+    struct file_locks *fl = any_locks(locked_inode(f));
     if (!fl)
         return;
     lock(&locks_lock);
@@ -328,7 +334,7 @@ void file_locks_close(struct file *f, struct task *t)
 
 void file_locks_release(struct file *f)
 {
-    struct file_locks *fl = any_locks(f->inode);
+    struct file_locks *fl = any_locks(locked_inode(f));
     if (!fl)
         return;
     lock(&locks_lock);
