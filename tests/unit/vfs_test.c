@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 
 /* What the process tree would call; no process here ever gets a signal. */
 __attribute__((weak)) int signal_send_pgrp_locked(struct pgrp *pg, int sig, const siginfo_t *info)
@@ -184,6 +185,35 @@ START_TEST(descriptors)
 }
 END_TEST
 
+START_TEST(xattrs)
+{
+    char buf[64] = "";
+    struct path p;
+
+    ck_assert_int_ge(open_at("/a", O_RDWR | O_CREAT), 0);
+    ck_assert_int_eq(path_lookup(me, AT_FDCWD, "/a", 0, &p), 0);
+    struct inode *i = dentry_inode(p.dentry);
+    ck_assert_int_eq(i->ops->getxattr(i, "user.x", buf, sizeof(buf)), -ENODATA);
+    ck_assert_int_eq(i->ops->setxattr(i, "user.x", "one", 3, XATTR_REPLACE), -ENODATA);
+    ck_assert_int_eq(i->ops->setxattr(i, "user.x", "one", 3, XATTR_CREATE), 0);
+    ck_assert_int_eq(i->ops->setxattr(i, "user.x", "two!", 4, XATTR_CREATE), -EEXIST);
+    ck_assert_int_eq(i->ops->setxattr(i, "user.x", "two!", 4, 0), 0);
+    ck_assert_int_eq(i->ops->setxattr(i, "user.empty", "", 0, 0), 0);
+    ck_assert_int_eq(i->ops->setxattr(i, "system.x", "", 0, 0), -EOPNOTSUPP);
+    ck_assert_int_eq(i->ops->getxattr(i, "user.x", buf, 0), 4);
+    ck_assert_int_eq(i->ops->getxattr(i, "user.x", buf, 3), -ERANGE);
+    ck_assert_int_eq(i->ops->getxattr(i, "user.x", buf, sizeof(buf)), 4);
+    ck_assert_str_eq(buf, "two!");
+    ck_assert_int_eq(i->ops->listxattr(i, buf, 0), 18);
+    ck_assert_int_eq(i->ops->listxattr(i, buf, 17), -ERANGE);
+    ck_assert_int_eq(i->ops->removexattr(i, "user.x"), 0);
+    ck_assert_int_eq(i->ops->removexattr(i, "user.x"), -ENODATA);
+    ck_assert_int_eq(i->ops->listxattr(i, buf, sizeof(buf)), 11);
+    ck_assert_str_eq(buf, "user.empty");
+    path_put(&p);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("vfs");
@@ -195,6 +225,7 @@ int main(void)
     tcase_add_test(c, walk);
     tcase_add_test(c, permissions);
     tcase_add_test(c, descriptors);
+    tcase_add_test(c, xattrs);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -49,6 +49,7 @@ static struct inode *tmpfs_inode_new(struct super_block *sb, mode_t mode, const 
     ti->next_pos = FIRST_POS;
     RB_INIT(&ti->entries);
     list_init(&ti->order);
+    list_init(&ti->xattrs);
     i->fs_data = ti;
     if (cred) {
         i->uid = cred->fsuid;
@@ -69,6 +70,7 @@ static void tmpfs_evict(struct inode *i)
         free(e);
     }
     tmpfs_drop_data(i);
+    tmpfs_drop_xattrs(i);
     free(ti->target);
     free(ti);
 }
@@ -376,6 +378,10 @@ static const struct inode_ops tmpfs_inode_ops = {
     .readlink = tmpfs_readlink,
     .getattr = tmpfs_getattr,
     .setattr = tmpfs_setattr,
+    .getxattr = tmpfs_getxattr,
+    .setxattr = tmpfs_setxattr,
+    .listxattr = tmpfs_listxattr,
+    .removexattr = tmpfs_removexattr,
     .evict = tmpfs_evict,
 };
 

@@ -1,4 +1,4 @@
-/* tmpfs, inside: tmpfs.c directories, links and attributes; tmpfs_file.c the bytes of files. */
+/* tmpfs, inside: tmpfs.c directories, links and attributes; tmpfs_file.c the bytes of files; xattr.c. */
 #pragma once
 
 #include "sentry/vfs/vfs.h"
@@ -22,6 +22,7 @@ RB_HEAD(tmpfs_tree, tmpfs_entry);
 
 /* An inode's part, under inode->lock. */
 struct tmpfs_inode {
+    struct list xattrs;
     /* directories */
     struct tmpfs_tree entries;
     struct list order;
@@ -54,4 +55,10 @@ int tmpfs_set_size(struct inode *i, uint64_t size) must_check;
 int tmpfs_need_fd(struct inode *i) must_check;
 /* Drops the file's bytes and its charge. */
 void tmpfs_drop_data(struct inode *i);
+/* Extended attributes, as inode_ops say. */
+ssize_t tmpfs_getxattr(struct inode *i, const char *name, void *buf, size_t cap);
+int tmpfs_setxattr(struct inode *i, const char *name, const void *val, size_t len, int flags);
+ssize_t tmpfs_listxattr(struct inode *i, char *buf, size_t cap);
+int tmpfs_removexattr(struct inode *i, const char *name);
+void tmpfs_drop_xattrs(struct inode *i);
 void tmpfs_touch(struct inode *i, bool modified);
