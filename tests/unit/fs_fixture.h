@@ -6,6 +6,7 @@
 #pragma once
 
 #include "gofer/server.h"
+#include "lib/jail.h"
 #include "sentry/fs/fs.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/locking.h"
@@ -20,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +57,7 @@ static inline int start_server(bool readonly, bool jailed)
     int pair[2];
 
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    server = fork();
+    server = jailed ? jail_fork(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC) : fork(); /* what gofer_main() needs */
     ck_assert_int_ge(server, 0);
     if (server == 0) {
         close(pair[0]);
