@@ -2,10 +2,12 @@
 #include "runtime/run.h"
 
 #include "lib/log.h"
+#include "runtime/cgroup.h"
 #include "runtime/environment.h"
 #include "runtime/error.h"
 #include "runtime/options.h"
 #include "runtime/relay.h"
+#include "runtime/report.h"
 #include "runtime/sandbox.h"
 #include "runtime/stdio.h"
 #include "runtime/terminal.h"
@@ -14,6 +16,7 @@
 #include "runtime/view.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,25 +112,53 @@ static void explain(const struct plan *p, struct error *e)
                  " (a home directory is not shown inside; --ro . shows the current one)");
 }
 
+/* Everything that lives while the sandbox does. */
+struct running {
+    struct relay relay;
+    struct cgroup cgroup;
+    struct sandbox sandbox;
+    struct report report;
+};
+
+static int run_to_end(struct plan *p, struct running *r, struct error *e)
+{
+    p->boot.ignored_signals = relay_ignored_signals();
+    if (report_open(&r->report, p->options.report, e) < 0 || relay_prepare(&r->relay, p->boot.ignored_signals, e) < 0 ||
+        cgroup_make(&r->cgroup, &p->options, e) < 0)
+        return -1;
+    p->boot.background = terminal_in_background(&r->relay.terminal);
+    if (sandbox_start(&r->sandbox, &p->view, &p->boot, &r->cgroup, e) < 0)
+        return -1;
+    int code = relay_run(&r->relay, &r->sandbox, e);
+    sandbox_end(&r->sandbox);
+    return code;
+}
+
+/* Words for ends that a code alone does not explain. */
+static void comment(const struct plan *p, const struct running *r)
+{
+    if (r->relay.timed_out)
+        log_user("the program was ended at its --timeout");
+    else if (cgroup_out_of_memory(&r->cgroup))
+        log_user("the program came to its --memory limit of %" PRIu64 " MiB, and processes of it were killed",
+                 p->options.memory >> 20);
+}
+
 static int run_sandbox(struct plan *p, struct error *e)
 {
-    struct relay relay = {.signal_fd = -1, .timeout_ns = p->options.timeout_ns};
-    struct sandbox s;
+    struct running r = {.relay = {.signal_fd = -1, .timeout_ns = p->options.timeout_ns},
+                        .cgroup = {.janitor_fd = -1},
+                        .report = {.fd = -1}};
 
-    p->boot.ignored_signals = relay_ignored_signals();
-    int code = relay_prepare(&relay, p->boot.ignored_signals, e);
-    p->boot.background = code == 0 && terminal_in_background(&relay.terminal);
-    if (code == 0)
-        code = sandbox_start(&s, &p->view, &p->boot, e);
-    if (code == 0) {
-        code = relay_run(&relay, &s, e);
-        sandbox_end(&s);
-    }
-    if (relay.timed_out && code >= 0)
-        log_user("the program was ended at its --timeout");
+    int code = run_to_end(p, &r, e);
     if (code < 0)
         explain(p, e);
-    relay_close(&relay);
+    comment(p, &r);
+    if (report_write(&r.report, &p->options, &r.relay, &r.sandbox, &r.cgroup, code < 0 ? e->code : code,
+                     code < 0 ? e->text : NULL, e) < 0)
+        code = -1;
+    cgroup_remove(&r.cgroup);
+    relay_close(&r.relay);
     return code;
 }
 

@@ -7,6 +7,7 @@
 #include "include/control.h"
 #include "lib/jail.h"
 #include "lib/log.h"
+#include "runtime/cgroup.h"
 #include "runtime/error.h"
 #include "runtime/tree.h"
 #include "runtime/view.h"
@@ -225,7 +226,7 @@ static int map_and_go(struct start *st, struct error *e)
     return 0;
 }
 
-int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, struct error *e)
+int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, const struct cgroup *c, struct error *e)
 {
     struct start st = {.s = s, .v = v, .cfg = cfg, .gofer = {-1, -1}, .control = {-1, -1}};
 
@@ -239,6 +240,10 @@ int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, st
         ret = start_gofer(&st, e);
     if (ret == 0)
         ret = start_sentry(&st, e);
+    if (ret == 0)
+        ret = cgroup_enter(c, s->gofer, e);
+    if (ret == 0)
+        ret = cgroup_enter(c, s->sentry, e);
     if (ret == 0)
         ret = map_and_go(&st, e);
     s->control_fd = st.control.ours;

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+struct cgroup;
 struct error;
 struct view;
 
@@ -26,10 +27,11 @@ struct sandbox {
 /* May this process map any ids and mount, as root may? */
 bool sandbox_privileged(void);
 /*
- * Starts both. cfg is complete but for mounts and control_fd, which are filled in here. Call single-threaded, with the
- * signals blocked that the children shall not get. On failure nothing is left running.
+ * Starts both, in c. cfg is complete but for mounts and control_fd, which are filled in here. Call single-threaded,
+ * with the signals blocked that the children shall not get. On failure nothing is left running.
  */
-int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, struct error *e) must_check;
+int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, const struct cgroup *c,
+                  struct error *e) must_check;
 /* Has the gofer ended? It has no business to before the sentry. */
 bool sandbox_gofer_ended(struct sandbox *s);
 /* After one of them has gone: says so in e. Returns -1. */
