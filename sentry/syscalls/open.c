@@ -16,20 +16,6 @@
 #define KERNEL_LARGEFILE 0400000
 #endif
 
-/* O_TMPFILE: no file system here can make a file without a name; what the call says before that is as usual. */
-static int open_tmpfile(struct task *t, int dirfd, const char *name, int flags, unsigned lookup)
-{
-    struct path p;
-
-    if ((flags & O_ACCMODE) == O_RDONLY)
-        return -EINVAL;
-    int ret = path_lookup(t, dirfd, name, lookup | LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p);
-    if (ret < 0)
-        return ret;
-    path_put(&p);
-    return -EOPNOTSUPP;
-}
-
 static long do_open(struct task *t, int dirfd, uint64_t addr, int flags, mode_t mode, unsigned lookup)
 {
     char name[PATH_MAX];
@@ -38,12 +24,12 @@ static long do_open(struct task *t, int dirfd, uint64_t addr, int flags, mode_t 
     int ret = path_arg(t, name, addr);
     if (ret < 0)
         return ret;
-    if ((flags & TMPFILE_BIT) && !(flags & O_PATH)) {
-        if (!(flags & O_DIRECTORY))
-            return -EINVAL;
-        return open_tmpfile(t, dirfd, name, flags, lookup);
-    }
-    ret = vfs_open(t, dirfd, name, flags, mode & 07777, lookup, &f);
+    if (!(flags & TMPFILE_BIT) || (flags & O_PATH))
+        ret = vfs_open(t, dirfd, name, flags, mode & 07777, lookup, &f);
+    else if (!(flags & O_DIRECTORY) || (flags & O_CREAT))
+        ret = -EINVAL;
+    else
+        ret = vfs_open_tmpfile(t, dirfd, name, flags, mode & 07777, lookup, &f);
     return ret < 0 ? ret : fd_add(t, f, flags & O_CLOEXEC);
 }
 
@@ -115,7 +101,5 @@ long sys_openat2(struct task *t, const struct sysargs *a)
         ret = check_how(&how);
     if (ret < 0)
         return ret;
-    if ((how.flags & O_CREAT) && how.resolve)
-        return -EINVAL; /* making files under resolve limits is not served */
     return do_open(t, (int)a->a[0], a->a[1], (int)how.flags, (mode_t)how.mode, lookup_of_resolve(how.resolve));
 }

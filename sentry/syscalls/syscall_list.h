@@ -11,7 +11,7 @@ S(read, SYS_FULL, "")
 S(write, SYS_FULL, "")
 #endif
 #ifdef __NR_open
-S(open, SYS_PARTLY, "O_TMPFILE is EOPNOTSUPP")
+S(open, SYS_FULL, "")
 #endif
 #ifdef __NR_close
 S(close, SYS_FULL, "")
@@ -776,7 +776,7 @@ N(inotify_rm_watch, "")
 N(migrate_pages, "")
 #endif
 #ifdef __NR_openat
-S(openat, SYS_PARTLY, "O_TMPFILE is EOPNOTSUPP")
+S(openat, SYS_FULL, "")
 #endif
 #ifdef __NR_mkdirat
 S(mkdirat, SYS_FULL, "")
@@ -1049,7 +1049,7 @@ S(clone3, SYS_PARTLY, "no namespaces, no CLONE_PIDFD")
 S(close_range, SYS_FULL, "")
 #endif
 #ifdef __NR_openat2
-S(openat2, SYS_PARTLY, "O_CREAT only without resolve flags; RESOLVE_CACHED always EAGAIN")
+S(openat2, SYS_PARTLY, "RESOLVE_CACHED is always EAGAIN")
 #endif
 #ifdef __NR_pidfd_getfd
 N(pidfd_getfd, "")

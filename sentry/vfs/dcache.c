@@ -89,6 +89,11 @@ struct dentry *dentry_new_anon(struct inode *i, const char *name)
     return d;
 }
 
+struct dentry *dentry_new_unlinked(struct dentry *parent, const char *name, struct inode *i)
+{
+    return dentry_new(parent, name, i);
+}
+
 static void unhash_locked(struct dentry *d)
 {
     if (!d->hashed)

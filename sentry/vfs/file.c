@@ -6,7 +6,9 @@
 #include "sentry/vfs/vfs.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* epoll.c forgets the file when its last reference goes. */
 void epoll_file_released(struct file *f) __attribute__((weak));
@@ -65,37 +67,62 @@ void file_put(struct file *f)
 
 /* ---- anonymous files ---- */
 
-static const struct inode_ops anon_inode_ops;
+static const struct inode_ops anon_inode_ops; /* no open: it cannot be opened once more */
 
-int file_new_anon(const char *name, const struct file_ops *ops, unsigned fmode, unsigned flags, mode_t mode, void *priv,
-                  struct file **out)
+int anon_path_new(const char *name, const struct inode_ops *ops, mode_t mode, struct path *out)
 {
     static _Atomic uint64_t next_ino = 1000;
+    const size_t len = strlen(name);
+    const uint64_t ino = atomic_fetch_add(&next_ino, 1);
     struct mount *mnt = mount_anon();
+    char numbered[64];
 
-    struct inode *i = inode_new(mount_sb(mnt), &anon_inode_ops, ops, atomic_fetch_add(&next_ino, 1), mode);
+    struct inode *i = inode_new(mount_sb(mnt), ops ? ops : &anon_inode_ops, NULL, ino, mode);
     if (!i)
         return -ENOMEM;
     if (current) {
         i->uid = current->cred->fsuid;
         i->gid = current->cred->fsgid;
     }
+    if (len && name[len - 1] == ':') {
+        snprintf(numbered, sizeof(numbered), "%s[%llu]", name, (unsigned long long)ino);
+        name = numbered;
+    }
     struct dentry *d = dentry_new_anon(i, name);
     if (!d) {
         inode_put(i);
         return -ENOMEM;
     }
-    const struct path p = {mnt, d};
-    struct file *f = file_new(&p, fmode, flags, current ? current->cred : NULL);
-    dentry_put(d);
+    *out = (struct path){mount_get(mnt), d};
+    return 0;
+}
+
+int file_new_on_anon(const struct path *p, const struct file_ops *ops, unsigned fmode, unsigned flags, void *priv,
+                     struct file **out)
+{
+    struct file *f = file_new(p, fmode, flags, current ? current->cred : NULL);
+
     if (!f)
         return -ENOMEM;
     f->ops = ops;
     f->priv = priv;
-    if ((fmode & FMODE_WRITE) && S_ISREG(mode))
-        atomic_fetch_sub(&i->write_deny, 1);
+    if ((fmode & FMODE_WRITE) && S_ISREG(f->inode->mode))
+        atomic_fetch_sub(&f->inode->write_deny, 1);
     *out = f;
     return 0;
+}
+
+int file_new_anon(const char *name, const struct file_ops *ops, unsigned fmode, unsigned flags, mode_t mode, void *priv,
+                  struct file **out)
+{
+    struct path p;
+
+    int ret = anon_path_new(name, NULL, mode, &p);
+    if (ret < 0)
+        return ret;
+    ret = file_new_on_anon(&p, ops, fmode, flags, priv, out);
+    path_put(&p);
+    return ret;
 }
 
 /* ---- reading and writing ---- */

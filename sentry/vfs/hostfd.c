@@ -13,9 +13,9 @@
 #include "sentry/fs/fs.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/vfs/file.h"
 #include "sentry/vfs/hostpoll.h"
 #include "sentry/vfs/tty.h"
-#include "sentry/vfs/vfs.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -196,7 +196,7 @@ static ssize_t read_at(struct hostio *h, struct uio *u, int64_t *pos)
     return done;
 }
 
-static ssize_t write_at(struct hostio *h, struct uio *u, int64_t *pos)
+static ssize_t write_at(struct hostio *h, struct uio *u, int64_t *pos, bool append)
 {
     unsigned char buf[BOUNCE];
     ssize_t done = 0;
@@ -204,7 +204,8 @@ static ssize_t write_at(struct hostio *h, struct uio *u, int64_t *pos)
         ssize_t got = uio_copy_in(u, buf, MIN(u->left, sizeof(buf)));
         if (got <= 0)
             return done ? done : got;
-        ssize_t n = pwrite(h->fd, buf, (size_t)got, *pos);
+        const struct iovec v = {buf, (size_t)got};
+        ssize_t n = pwritev2(h->fd, &v, 1, *pos, append ? RWF_APPEND : 0);
         if (n < 0)
             return done ? done : -errno;
         *pos += n;
@@ -231,15 +232,26 @@ static ssize_t hostfd_read(struct file *f, struct uio *u, int64_t *pos)
 static ssize_t hostfd_write(struct file *f, struct uio *u, int64_t *pos)
 {
     if (positioned(f, pos))
-        return write_at(f->priv, u, pos);
+        return write_at(f->priv, u, pos, f->flags & O_APPEND);
     return hostio_write(f->priv, u, f->flags & O_NONBLOCK);
 }
 
 static int64_t hostfd_llseek(struct file *f, int64_t off, int whence)
 {
     struct hostio *h = f->priv;
-    off_t r = lseek(h->fd, off, whence);
-    return r < 0 ? -errno : r;
+
+    if (f->pos == OWN_POS) { /* the description's that was handed in */
+        off_t r = lseek(h->fd, off, whence);
+        return r < 0 ? -errno : r;
+    }
+    struct stat st;
+    if (fstat(h->fd, &st) < 0)
+        return -errno;
+    int64_t base = whence == SEEK_CUR ? f->pos : whence == SEEK_END ? st.st_size : 0;
+    if ((whence != SEEK_SET && whence != SEEK_CUR && whence != SEEK_END) || __builtin_add_overflow(base, off, &base) ||
+        base < 0)
+        return -EINVAL;
+    return f->pos = base;
 }
 
 static uint32_t hostfd_poll(struct file *f, struct poll_table *pt)
@@ -258,25 +270,86 @@ static long hostfd_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t 
     return user_write(t, arg, &n, sizeof(n));
 }
 
-static void hostfd_release(struct file *f)
-{
-    hostio_free(f->priv);
-}
-
 static const struct file_ops hostfd_ops = {
     .read = hostfd_read,
     .write = hostfd_write,
     .llseek = hostfd_llseek,
     .poll = hostfd_poll,
     .ioctl = hostfd_ioctl,
-    .release = hostfd_release,
 };
+
+/* ---- inodes: each owns the descriptor, so that it can be opened once more through /proc/PID/fd ---- */
+
+static unsigned fmode_of(unsigned flags)
+{
+    unsigned acc = flags & O_ACCMODE;
+
+    return acc == O_RDONLY ? FMODE_READ : acc == O_WRONLY ? FMODE_WRITE : FMODE_READ | FMODE_WRITE;
+}
+
+/* A file that is opened anew has a position of its own; a stream has none. */
+static int host_inode_open(struct inode *i, struct file *f)
+{
+    struct hostio *h = i->fs_data;
+    int flags = fcntl(h->fd, F_GETFL);
+
+    if (flags < 0)
+        return -errno;
+    if ((f->fmode & (FMODE_READ | FMODE_WRITE)) & ~fmode_of((unsigned)flags))
+        return -EACCES;
+    f->ops = &hostfd_ops;
+    f->priv = h;
+    if (!S_ISREG(h->mode))
+        f->fmode |= FMODE_STREAM;
+    return 0;
+}
+
+static int host_inode_getattr(struct inode *i, struct kstat *st)
+{
+    struct hostio *h = i->fs_data;
+    struct stat host;
+
+    inode_fill_stat(i, st);
+    if (S_ISREG(h->mode) && fstat(h->fd, &host) == 0) {
+        st->size = (uint64_t)host.st_size;
+        st->blocks = (uint64_t)host.st_blocks;
+    }
+    return 0;
+}
+
+static int host_inode_setattr(struct inode *i, const struct iattr *a)
+{
+    struct hostio *h = i->fs_data;
+
+    if ((a->valid & ATTR_SIZE) && ftruncate(h->fd, (off_t)a->size) < 0)
+        return -errno;
+    return a->valid & (ATTR_MODE | ATTR_UID | ATTR_GID) ? -EPERM : 0;
+}
+
+static void host_inode_evict(struct inode *i)
+{
+    if (i->fs_data)
+        hostio_free(i->fs_data);
+}
+
+static const struct inode_ops host_inode_ops = {
+    .open = host_inode_open,
+    .getattr = host_inode_getattr,
+    .setattr = host_inode_setattr,
+    .evict = host_inode_evict,
+};
+
+static const char *name_of(mode_t mode)
+{
+    return S_ISREG(mode) ? "host:" : S_ISSOCK(mode) ? "socket:" : S_ISFIFO(mode) ? "pipe:" : "anon_inode:";
+}
 
 int hostfd_new_file(int host_fd, unsigned flags, struct file **out)
 {
+    unsigned fmode = fmode_of(flags);
     struct hostio *h;
-    unsigned acc = flags & O_ACCMODE;
-    unsigned fmode = acc == O_RDONLY ? FMODE_READ : acc == O_WRONLY ? FMODE_WRITE : FMODE_READ | FMODE_WRITE;
+    struct path p;
+
     if (isatty(host_fd))
         return tty_new_file(host_fd, flags, out);
     int ret = hostio_new(host_fd, &h);
@@ -284,13 +357,19 @@ int hostfd_new_file(int host_fd, unsigned flags, struct file **out)
         return ret;
     if (!S_ISREG(h->mode))
         fmode |= FMODE_STREAM;
-    ret = file_new_anon(S_ISREG(h->mode) ? "host:file" : "host:stream", &hostfd_ops, fmode,
-                        flags & (O_ACCMODE | O_APPEND | O_NONBLOCK), h->mode, h, out);
+    ret = anon_path_new(name_of(h->mode), &host_inode_ops, h->mode, &p);
     if (ret < 0) {
         hostio_free(h);
         return ret;
     }
-    if (S_ISREG(h->mode))
-        (*out)->pos = OWN_POS;
-    return 0;
+    ret = file_new_on_anon(&p, &hostfd_ops, fmode, flags & (O_ACCMODE | O_APPEND | O_NONBLOCK), h, out);
+    if (ret == 0) {
+        dentry_inode(p.dentry)->fs_data = h;
+        if (S_ISREG(h->mode))
+            (*out)->pos = OWN_POS;
+    } else {
+        hostio_free(h);
+    }
+    path_put(&p);
+    return ret;
 }

@@ -50,6 +50,25 @@ static void walk_jump(struct walk *w, const struct path *to)
 
 /* ---- one step ---- */
 
+/* Is w->at still below w->root? A directory may have been moved out of the scope while the walk was in it. */
+static bool still_below(const struct walk *w)
+{
+    struct path p = w->at;
+    bool below = false, up = true;
+
+    path_get(&p);
+    while (up) {
+        below = p.mnt == w->root.mnt && dentry_is_ancestor(w->root.dentry, p.dentry);
+        if (below)
+            break;
+        dentry_put(p.dentry);
+        p.dentry = dentry_get(p.mnt->root);
+        up = mount_ascend(&p);
+    }
+    path_put(&p);
+    return below;
+}
+
 static int walk_up(struct walk *w)
 {
     struct path next;
@@ -67,7 +86,7 @@ static int walk_up(struct walk *w)
     next = (struct path){mount_get(w->at.mnt), dentry_get_parent(w->at.dentry)};
     path_put(&w->at);
     w->at = next;
-    return 0;
+    return !(w->flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT)) || still_below(w) ? 0 : -EAGAIN;
 }
 
 /* The dentry of name in the directory reached; asks the file system under the directory's lock if it must. */
@@ -219,56 +238,89 @@ static int walk_component(struct walk *w, const char *name, size_t len, bool fol
 
 /* ---- whole walks ---- */
 
-/* Where a walk of name begins: root, current directory, a descriptor. */
-static int walk_begin(struct walk *w, struct task *t, int dirfd, const char *name, unsigned flags)
+/* Where relative names begin: the current directory, or a descriptor's file. Counted. */
+static int start_of(struct task *t, int dirfd, struct path *out)
 {
-    *w = (struct walk){.task = t, .flags = flags, .rest = name};
-    if (strlen(name) >= PATH_MAX)
-        return -ENAMETOOLONG;
-    if (!*name && !(flags & LOOKUP_EMPTY))
-        return -ENOENT;
-    fs_context_root(t->fs, &w->root);
-    bool absolute = name[0] == '/';
-    if (absolute && (flags & LOOKUP_BENEATH)) {
-        path_put(&w->root);
-        return -EXDEV;
-    }
-    if (absolute && !(flags & LOOKUP_IN_ROOT)) {
-        w->at = w->root;
-        path_get(&w->at);
+    if (dirfd == AT_FDCWD) {
+        fs_context_cwd(t->fs, out);
         return 0;
     }
-    if (dirfd == AT_FDCWD) {
-        fs_context_cwd(t->fs, &w->at);
-    } else {
-        struct file *f = fd_get_raw(t, dirfd);
-        if (!f) {
-            path_put(&w->root);
-            return -EBADF;
-        }
-        w->at = (struct path){f->mnt, f->dentry};
-        path_get(&w->at);
-        file_put(f);
-    }
-    if (flags & (LOOKUP_BENEATH | LOOKUP_IN_ROOT)) {
-        path_put(&w->root);
-        w->root = w->at;
-        path_get(&w->root);
-    }
+    struct file *f = fd_get_raw(t, dirfd);
+    if (!f)
+        return -EBADF;
+    *out = (struct path){f->mnt, f->dentry};
+    path_get(out);
+    file_put(f);
     return 0;
+}
+
+int path_scope_begin(struct task *t, int dirfd, const char *name, unsigned lookup, struct path_scope *out)
+{
+    const bool confined = lookup & (LOOKUP_BENEATH | LOOKUP_IN_ROOT);
+    struct path_scope s = {.lookup = lookup};
+
+    if (name[0] == '/' && !confined) { /* then dirfd is not even looked at */
+        fs_context_root(t->fs, &s.root);
+        s.at = s.root;
+        path_get(&s.at);
+        *out = s;
+        return 0;
+    }
+    int ret = start_of(t, dirfd, &s.at);
+    if (ret < 0)
+        return ret;
+    if (confined) {
+        s.root = s.at;
+        path_get(&s.root);
+    } else {
+        fs_context_root(t->fs, &s.root);
+    }
+    *out = s;
+    return 0;
+}
+
+void path_scope_end(struct path_scope *s)
+{
+    path_put(&s->root);
+    path_put(&s->at);
+}
+
+/* A walk of name in the scope, which it takes over. */
+static int walk_begin_in(struct walk *w, struct task *t, struct path_scope *s, const char *name)
+{
+    *w = (struct walk){.task = t, .flags = s->lookup, .root = s->root, .at = s->at, .rest = name};
+    *s = (struct path_scope){0};
+    int ret = 0;
+    if (strlen(name) >= PATH_MAX)
+        ret = -ENAMETOOLONG;
+    else if (!*name && !(w->flags & LOOKUP_EMPTY))
+        ret = -ENOENT;
+    else if (name[0] == '/' && (w->flags & LOOKUP_BENEATH))
+        ret = -EXDEV;
+    else if (name[0] == '/')
+        walk_jump(w, &w->root);
+    if (ret < 0)
+        walk_end(w);
+    return ret;
+}
+
+static int walk_begin(struct walk *w, struct task *t, int dirfd, const char *name, unsigned flags)
+{
+    struct path_scope s;
+
+    if (!*name && !(flags & LOOKUP_EMPTY))
+        return -ENOENT; /* before a bad descriptor is found */
+    int ret = path_scope_begin(t, dirfd, name, flags, &s);
+    return ret < 0 ? ret : walk_begin_in(w, t, &s, name);
 }
 
 static int walk_begin_at(struct walk *w, struct task *t, const struct path *start, const char *name)
 {
-    *w = (struct walk){.task = t, .rest = name};
-    if (strlen(name) >= PATH_MAX)
-        return -ENAMETOOLONG;
-    if (!*name)
-        return -ENOENT;
-    fs_context_root(t->fs, &w->root);
-    w->at = name[0] == '/' ? w->root : *start;
-    path_get(&w->at);
-    return 0;
+    struct path_scope s = {.at = *start};
+
+    path_get(&s.at);
+    fs_context_root(t->fs, &s.root);
+    return walk_begin_in(w, t, &s, name);
 }
 
 static int walk_all(struct walk *w)
@@ -362,12 +414,15 @@ int path_lookup_parent(struct task *t, int dirfd, const char *name, struct path 
     return ret < 0 ? ret : walk_parent(&w, out_dir, last, out_slash);
 }
 
-int path_lookup_parent_from(struct task *t, const struct path *start, const char *name, struct path *out_dir,
-                            char *last, bool *out_slash)
+int path_lookup_parent_in(struct task *t, const struct path_scope *scope, const char *name, struct path *out_dir,
+                          char *last, bool *out_slash)
 {
+    struct path_scope copy = *scope;
     struct walk w;
 
-    int ret = walk_begin_at(&w, t, start, name);
+    path_get(&copy.root);
+    path_get(&copy.at);
+    int ret = walk_begin_in(&w, t, &copy, name);
     return ret < 0 ? ret : walk_parent(&w, out_dir, last, out_slash);
 }
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MAX_LINKS 40
@@ -83,6 +84,8 @@ static int take_exec_count(struct inode *i)
 
 static int open_by_type(struct inode *i, struct file *f)
 {
+    if (i->sb == mount_sb(mount_anon())) /* through /proc/PID/fd */
+        return i->ops->open ? i->ops->open(i, f) : -ENXIO;
     if (S_ISSOCK(i->mode))
         return -ENXIO;
     if (S_ISFIFO(i->mode))
@@ -192,11 +195,53 @@ static int create_locked(struct task *t, struct path *dir, struct dentry *child,
     return ret;
 }
 
-/* One round of O_CREAT: opens or makes `last` in dir. 1: it is a link to be followed; its text is in target. */
-static int open_in_dir(struct task *t, struct path *dir, const char *last, int flags, mode_t mode, char *target,
-                       struct file **out)
+/* A final link under O_CREAT. 1: it goes on with the text in target; 0: a magic link, *p is now what it leads to. */
+static int follow_final(struct task *t, struct path *p, unsigned lookup, char *target)
 {
-    struct inode *di = dentry_inode(dir->dentry), *i;
+    struct inode *i = dentry_inode(p->dentry);
+    struct path to;
+    int ret;
+
+    if (lookup & LOOKUP_NO_SYMLINKS)
+        return -ELOOP;
+    if (!i->ops->follow) {
+        ret = i->ops->readlink ? i->ops->readlink(i, target, PATH_MAX - 1) : -EINVAL;
+        if (ret < 0)
+            return ret;
+        target[ret] = '\0';
+        return 1;
+    }
+    if (lookup & LOOKUP_NO_MAGICLINKS)
+        return -ELOOP;
+    if (lookup & (LOOKUP_BENEATH | LOOKUP_IN_ROOT))
+        return -EXDEV;
+    ret = i->ops->follow(i, t, &to.mnt, &to.dentry);
+    if (ret < 0)
+        return ret;
+    path_put(p);
+    *p = to;
+    return 0;
+}
+
+/* An O_CREAT open of what is there already. 1: see follow_final(). */
+static int open_found(struct task *t, struct path *p, int flags, unsigned lookup, char *target, struct file **out)
+{
+    int ret = 0;
+
+    if (S_ISLNK(dentry_inode(p->dentry)->mode) && !(flags & O_NOFOLLOW))
+        ret = follow_final(t, p, lookup, target);
+    if (ret != 0)
+        return ret;
+    if (S_ISDIR(dentry_inode(p->dentry)->mode))
+        return -EISDIR;
+    return vfs_open_path(t, p, flags, out);
+}
+
+/* One round of O_CREAT: opens or makes `last` in dir. 1: it is a link to be followed; its text is in target. */
+static int open_in_dir(struct task *t, struct path *dir, const char *last, int flags, mode_t mode, unsigned lookup,
+                       char *target, struct file **out)
+{
+    struct inode *di = dentry_inode(dir->dentry);
     struct path p = {0};
     bool created = false;
 
@@ -216,47 +261,95 @@ static int open_in_dir(struct task *t, struct path *dir, const char *last, int f
     }
     p.mnt = mount_get(dir->mnt);
     mount_traverse(&p);
-    i = dentry_inode(p.dentry);
-    if (S_ISLNK(i->mode) && !(flags & O_NOFOLLOW)) {
-        ret = i->ops->readlink ? i->ops->readlink(i, target, PATH_MAX - 1) : -EINVAL;
-        if (ret >= 0) {
-            target[ret] = '\0';
-            ret = 1;
-        }
-    } else if (created) {
+    if (created)
         ret = open_inode(t, &p, flags & ~O_TRUNC, false, out); /* the mode does not bind its maker */
-    } else if (S_ISDIR(i->mode)) {
-        ret = -EISDIR;
-    } else {
-        ret = vfs_open_path(t, &p, flags, out);
-    }
+    else if (p.mnt != dir->mnt && (lookup & LOOKUP_NO_XDEV))
+        ret = -EXDEV;
+    else
+        ret = open_found(t, &p, flags, lookup, target, out);
     path_put(&p);
     return ret;
 }
 
-static int open_create(struct task *t, int dirfd, const char *name, int flags, mode_t mode, struct file **out)
+static int open_create(struct task *t, int dirfd, const char *name, int flags, mode_t mode, unsigned lookup,
+                       struct file **out)
 {
     char last[NAME_MAX + 1], target[PATH_MAX];
-    struct path dir, from = {0};
+    struct path_scope scope;
+    struct path dir;
     bool slash;
 
-    int ret = path_lookup_parent(t, dirfd, name, &dir, last, &slash);
-    for (int links = 0; ret == 0; links++) {
+    if (!*name)
+        return -ENOENT;
+    int ret = path_scope_begin(t, dirfd, name, lookup, &scope);
+    if (ret < 0)
+        return ret;
+    for (int links = 0;; links++) {
+        ret = path_lookup_parent_in(t, &scope, links ? target : name, &dir, last, &slash);
+        if (ret < 0)
+            break;
         if (slash || !strcmp(last, "/") || !strcmp(last, ".") || !strcmp(last, ".."))
             ret = -EISDIR;
         else if (links > MAX_LINKS)
             ret = -ELOOP;
         else
-            ret = open_in_dir(t, &dir, last, flags, mode, target, out);
-        if (ret != 1) {
-            path_put(&dir);
-            break;
-        }
+            ret = open_in_dir(t, &dir, last, flags, mode, lookup, target, out);
         /* A relative target starts at the link's directory. */
-        from = dir;
-        ret = path_lookup_parent_from(t, &from, target, &dir, last, &slash);
-        path_put(&from);
+        path_put(&scope.at);
+        scope.at = dir;
+        if (ret != 1)
+            break;
     }
+    path_scope_end(&scope);
+    return ret;
+}
+
+/* ---- O_TMPFILE ---- */
+
+static int make_tmpfile(struct task *t, const struct path *dir, mode_t mode, bool linkable, struct path *out)
+{
+    struct inode *di = dentry_inode(dir->dentry), *made;
+    char name[32];
+
+    int ret = path_permission(t, dir, 2 | 1);
+    if (ret == 0 && !di->ops->tmpfile)
+        ret = -EOPNOTSUPP;
+    if (ret < 0)
+        return ret;
+    lock(&di->lock);
+    ret = dentry_is_dead(dir->dentry) ? -ENOENT : di->ops->tmpfile(di, mode & ~t->fs->umask, t->cred, &made);
+    unlock(&di->lock);
+    if (ret < 0)
+        return ret;
+    made->linkable = linkable;
+    snprintf(name, sizeof(name), "#%llu", (unsigned long long)made->ino);
+    out->dentry = dentry_new_unlinked(dir->dentry, name, made);
+    if (!out->dentry) {
+        inode_put(made);
+        return -ENOMEM;
+    }
+    out->mnt = mount_get(dir->mnt);
+    return 0;
+}
+
+int vfs_open_tmpfile(struct task *t, int dirfd, const char *name, int flags, mode_t mode, unsigned lookup,
+                     struct file **out)
+{
+    struct path dir, p;
+
+    if (!(fmode_of(flags) & FMODE_WRITE))
+        return -EINVAL;
+    if (!(flags & O_NOFOLLOW))
+        lookup |= LOOKUP_FOLLOW;
+    int ret = path_lookup(t, dirfd, name, lookup | LOOKUP_DIRECTORY, &dir);
+    if (ret < 0)
+        return ret;
+    ret = make_tmpfile(t, &dir, mode & 07777, !(flags & O_EXCL), &p);
+    path_put(&dir);
+    if (ret < 0)
+        return ret;
+    ret = open_inode(t, &p, flags & ~O_TRUNC, false, out);
+    path_put(&p);
     return ret;
 }
 
@@ -267,7 +360,7 @@ int vfs_open(struct task *t, int dirfd, const char *name, int flags, mode_t mode
     if ((flags & O_CREAT) && (flags & O_DIRECTORY))
         return -EINVAL;
     if (flags & O_CREAT)
-        return open_create(t, dirfd, name, flags, mode, out);
+        return open_create(t, dirfd, name, flags, mode, lookup, out);
     return open_existing(t, dirfd, name, flags, lookup, out);
 }
 

@@ -178,12 +178,14 @@ int vfs_link(struct task *t, const struct path *from, int dirfd, const char *nam
     struct inode *dir = dentry_inode(p.dir.dentry);
     if (from->mnt != p.dir.mnt)
         ret = -EXDEV;
-    else if (!target || target->nlink == 0)
+    else if (!target || (target->nlink == 0 && !target->linkable))
         ret = -ENOENT;
     else if (S_ISDIR(target->mode) || !dir->ops->link)
         ret = -EPERM;
     else
         ret = dir->ops->link(dir, p.last, target);
+    if (ret == 0)
+        target->linkable = false;
     return create_end(&p, ret, ret == 0 ? inode_get(target) : NULL);
 }
 

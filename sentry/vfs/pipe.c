@@ -17,7 +17,7 @@
 #include "sentry/kernel/locking.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
-#include "sentry/vfs/vfs.h"
+#include "sentry/vfs/file.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -46,8 +46,7 @@ struct pipe {
     unsigned head, used, nslots; /* slots [head, head + used) modulo nslots hold bytes */
     size_t bytes;
     struct pipe_slot *slots;
-    struct inode *fifo;              /* the inode whose i->pipe we are; cleared under fifo->lock */
-    bool anonymous;                  /* made by pipe(2): an open through /proc/PID/fd does not wait for partners */
+    struct inode *fifo;              /* whose i->pipe we are: a FIFO, or pipe(2)'s own nameless inode */
     struct waitq rd, wr;             /* who waits for bytes, or for room */
     unsigned rd_waiting, wr_waiting; /* tasks that sleep in read and write */
 };
@@ -282,7 +281,7 @@ static uint32_t pipe_poll(struct file *f, struct poll_table *pt)
     if (f->fmode & FMODE_READ) {
         if (p->used)
             ev |= EPOLLIN | EPOLLRDNORM;
-        if (!p->writers && (p->w_opens || p->anonymous))
+        if (!p->writers && p->w_opens)
             ev |= EPOLLHUP;
     }
     if (f->fmode & FMODE_WRITE) {
@@ -308,7 +307,7 @@ static long pipe_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t ar
 static void pipe_put_locked(struct pipe *p)
 {
     bool last = --p->refs == 0;
-    if (last && p->fifo)
+    if (last)
         p->fifo->pipe = NULL;
     unlock(&p->lock);
     if (last)
@@ -317,8 +316,7 @@ static void pipe_put_locked(struct pipe *p)
 
 static void pipe_detach(struct pipe *p, struct inode *fifo, unsigned fmode)
 {
-    if (fifo)
-        lock(&fifo->lock);
+    lock(&fifo->lock);
     lock(&p->lock);
     p->readers -= !!(fmode & FMODE_READ);
     p->writers -= !!(fmode & FMODE_WRITE);
@@ -330,8 +328,7 @@ static void pipe_detach(struct pipe *p, struct inode *fifo, unsigned fmode)
         lock(&p->lock);
     }
     pipe_put_locked(p);
-    if (fifo)
-        unlock(&fifo->lock);
+    unlock(&fifo->lock);
 }
 
 static void pipe_release(struct file *f)
@@ -348,44 +345,47 @@ static const struct file_ops pipe_ops = {
     .release = pipe_release,
 };
 
-/* The reading end, on a new inode that both ends share. */
-static int new_read_end(struct pipe *p, unsigned flags, struct file **out)
+static const struct inode_ops pipe_inode_ops = {.open = fifo_open};
+
+/* One end on the pipe's inode, which counts for p from now on. */
+static int pipe_end(struct pipe *p, const struct path *at, unsigned fmode, unsigned flags, struct file **out)
 {
-    int ret = file_new_anon("pipe:", &pipe_ops, FMODE_READ | FMODE_STREAM, O_RDONLY | (flags & O_NONBLOCK),
-                            S_IFIFO | 0600, p, out);
+    int ret = file_new_on_anon(at, &pipe_ops, fmode | FMODE_STREAM, flags, p, out);
+
     if (ret < 0)
         return ret;
-    p->refs = p->readers = 1;
-    p->fifo = (*out)->inode;
-    p->fifo->pipe = p;
+    p->refs++;
+    p->readers += fmode == FMODE_READ;
+    p->writers += fmode == FMODE_WRITE;
     return 0;
 }
 
 int pipe_new(unsigned flags, struct file **out_read, struct file **out_write)
 {
     struct pipe *p = pipe_alloc();
-    struct file *r, *w;
+    struct path at;
+
     if (!p)
         return -ENOMEM;
-    p->anonymous = true;
-    int ret = new_read_end(p, flags, &r);
+    int ret = anon_path_new("pipe:", &pipe_inode_ops, S_IFIFO | 0600, &at);
     if (ret < 0) {
         pipe_free(p);
         return ret;
     }
-    const struct path path = {r->mnt, r->dentry};
-    w = file_new(&path, FMODE_WRITE | FMODE_STREAM, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), r->cred);
-    if (!w) {
-        file_put(r);
-        return -ENOMEM;
+    /* As a FIFO's, so that it can be opened once more through /proc/PID/fd. */
+    p->fifo = dentry_inode(at.dentry);
+    p->fifo->pipe = p;
+    p->r_opens = p->w_opens = 1;
+    ret = pipe_end(p, &at, FMODE_READ, O_RDONLY | (flags & O_NONBLOCK), out_read);
+    if (ret < 0) {
+        pipe_free(p);
+    } else {
+        ret = pipe_end(p, &at, FMODE_WRITE, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)), out_write);
+        if (ret < 0)
+            file_put(*out_read);
     }
-    w->ops = &pipe_ops;
-    w->priv = p;
-    p->refs++;
-    p->writers = 1;
-    *out_read = r;
-    *out_write = w;
-    return 0;
+    path_put(&at);
+    return ret;
 }
 
 /* fifo(7): an end opened alone waits for the other. Called with p->lock held and the end counted. */
@@ -418,6 +418,7 @@ static struct pipe *fifo_attach(struct inode *i)
 
 int fifo_open(struct inode *i, struct file *f)
 {
+    const bool nameless = i->ops == &pipe_inode_ops; /* pipe(2)'s: waits for nobody */
     unsigned fmode = f->fmode & (FMODE_READ | FMODE_WRITE);
     lock(&i->lock);
     struct pipe *p = fifo_attach(i);
@@ -425,7 +426,7 @@ int fifo_open(struct inode *i, struct file *f)
         unlock(&i->lock);
         return -ENOMEM;
     }
-    if (fmode == FMODE_WRITE && (f->flags & O_NONBLOCK) && !p->readers && !p->anonymous) {
+    if (fmode == FMODE_WRITE && (f->flags & O_NONBLOCK) && !p->readers && !nameless) {
         pipe_put_locked(p);
         unlock(&i->lock);
         return -ENXIO;
@@ -445,7 +446,7 @@ int fifo_open(struct inode *i, struct file *f)
 
     int ret = 0;
     lock(&p->lock);
-    if (p->anonymous)
+    if (nameless)
         ; /* its ends were there from the start */
     else if (fmode == FMODE_READ && !(f->flags & O_NONBLOCK))
         ret = fifo_wait_partner(p, current, &p->writers, &p->w_opens);

@@ -97,6 +97,8 @@ struct inode_ops {
     int (*lookup)(struct inode *dir, const char *name, struct inode **out); /* -ENOENT: no such name */
     int (*create)(struct inode *dir, const char *name, mode_t mode, const struct cred *cred,
                   struct inode **out); /* regular file; NULL slot: -EPERM */
+    int (*tmpfile)(struct inode *dir, mode_t mode, const struct cred *cred,
+                   struct inode **out); /* regular file without a name, nlink 0; NULL slot: -EOPNOTSUPP */
     int (*mkdir)(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);
     int (*mknod)(struct inode *dir, const char *name, mode_t mode, dev_t rdev, const struct cred *cred,
                  struct inode **out);
@@ -143,6 +145,7 @@ struct inode {
     struct lock lock;                           /* RANK_INODE_DIR for directories, RANK_INODE else */
     struct file_locks *locks;                   /* vfs/flock.c; NULL until the first lock */
     struct pipe *pipe;                          /* (l) a FIFO's ring while open; vfs/pipe.c */
+    _Atomic bool linkable;                      /* by O_TMPFILE, not yet named: link(2) is allowed with nlink 0 */
     _Atomic int write_deny;                     /* >0: being executed (ETXTBSY for writers); <0: open for writing */
     void *fs_data;                              /* (c) the file system's */
 };
@@ -231,6 +234,8 @@ const char *dentry_name(struct dentry *d);    /* stable only while the parent's 
  * reference. */
 struct dentry *dentry_new_root(struct inode *i) must_check;
 struct dentry *dentry_new_anon(struct inode *i, const char *name) must_check;
+/* A name below parent that was never entered there (O_TMPFILE): shown as deleted. Takes over the inode reference. */
+struct dentry *dentry_new_unlinked(struct dentry *parent, const char *name, struct inode *i) must_check;
 /* Drops what is cached below d (the fs learnt that names changed). */
 void dentry_invalidate_children(struct dentry *d);
 
@@ -282,9 +287,18 @@ int user_path_lookup(struct task *t, int dirfd, uint64_t name, unsigned lookup, 
 /* Everything but the last component, which goes to last (NAME_MAX+1 bytes); *out_slash: it had a trailing slash. */
 int path_lookup_parent(struct task *t, int dirfd, const char *name, struct path *out_dir, char *last,
                        bool *out_slash) must_check;
-/* The same, relative names starting at a given directory. */
-int path_lookup_parent_from(struct task *t, const struct path *start, const char *name, struct path *out_dir,
-                            char *last, bool *out_slash) must_check;
+/*
+ * The same for a walk that is done in several steps, as open(2) with O_CREAT follows a final link itself: at is where
+ * relative names start, root where "/" and ".." end. begin finds both (-EBADF); the caller may move at between steps.
+ */
+struct path_scope {
+    struct path root, at; /* counted */
+    unsigned lookup;      /* LOOKUP_* that limit each step */
+};
+int path_scope_begin(struct task *t, int dirfd, const char *name, unsigned lookup, struct path_scope *out) must_check;
+void path_scope_end(struct path_scope *s);
+int path_lookup_parent_in(struct task *t, const struct path_scope *scope, const char *name, struct path *out_dir,
+                          char *last, bool *out_slash) must_check;
 /* The guest's name of a path, from t's root; "(unreachable)" prefix if outside. buf has cap bytes. Returns length or
  * -errno. */
 ssize_t path_to_string(struct task *t, const struct path *p, char *buf, size_t cap) must_check;
@@ -297,14 +311,18 @@ int inode_permission(struct inode *i, const struct cred *c, int mask) must_check
 /* open(2) with O_* flags: creates, truncates, checks. Returns a new reference in *out. */
 int vfs_open(struct task *t, int dirfd, const char *name, int flags, mode_t mode, unsigned lookup,
              struct file **out) must_check;
+/* open(2) with O_TMPFILE: a file without a name in the file system of the directory `name`. -EOPNOTSUPP, -EINVAL (not
+ * for writing). */
+int vfs_open_tmpfile(struct task *t, int dirfd, const char *name, int flags, mode_t mode, unsigned lookup,
+                     struct file **out) must_check;
 /* Opens what a path already names (execve, /proc/PID/fd reopen). */
 int vfs_open_path(struct task *t, const struct path *p, int flags, struct file **out) must_check;
 /* Read-write on a nameless regular file (memfd), without checks. */
 int vfs_open_anon(const struct path *p, unsigned flags, struct file **out) must_check;
 /* For execve: read-only, execute permission and noexec checked, writers denied until the file is put. */
 int vfs_open_exec(struct task *t, int dirfd, const char *name, unsigned lookup, struct file **out) must_check;
-/* A file on an anonymous inode with the given operations; name as shown in /proc/PID/fd, e.g. "anon_inode:[eventfd]".
- * priv is given over. */
+/* A file on an anonymous inode with the given operations; name as shown in /proc/PID/fd, e.g. "anon_inode:[eventfd]",
+ * or "socket:", to which the inode's number is appended. priv is given over. */
 int file_new_anon(const char *name, const struct file_ops *ops, unsigned fmode, unsigned flags, mode_t mode, void *priv,
                   struct file **out) must_check;
 struct file *file_get(struct file *f);

@@ -94,6 +94,24 @@ int ovl_create(struct inode *dir, const char *name, mode_t mode, const struct cr
     return make_and_wrap(dir, name, &m, out);
 }
 
+int ovl_tmpfile(struct inode *dir, mode_t mode, const struct cred *cred, struct inode **out)
+{
+    struct inode *made;
+
+    int ret = ovl_copy_up(dir);
+    if (ret < 0)
+        return ret;
+    struct inode *upper = ovl_upper(dir);
+    lock(&upper->lock);
+    ret = upper->ops->tmpfile ? upper->ops->tmpfile(upper, mode, cred, &made) : -EOPNOTSUPP;
+    unlock(&upper->lock);
+    if (ret == 0)
+        ret = ovl_inode_get(dir, "", made, NULL, out);
+    if (ret == 0)
+        (*out)->nlink = 0;
+    return ret;
+}
+
 int ovl_mkdir(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out)
 {
     const struct making m = {.mode = S_IFDIR | (mode & 07777), .cred = cred};
@@ -128,6 +146,7 @@ int ovl_link(struct inode *dir, const char *name, struct inode *target)
     ret = make(dir, name, &m, &upper);
     if (ret < 0)
         return ret;
+    target->nlink = upper->nlink; /* which was 0 for a file of O_TMPFILE */
     inode_put(upper);
     ovl_refresh(target);
     return 0;

@@ -287,6 +287,7 @@ static int ovl_open(struct inode *i, struct file *f)
 static const struct inode_ops ovl_inode_ops = {
     .lookup = ovl_lookup,
     .create = ovl_create,
+    .tmpfile = ovl_tmpfile,
     .mkdir = ovl_mkdir,
     .mknod = ovl_mknod,
     .symlink = ovl_symlink,

@@ -104,6 +104,7 @@ int ovl_make_empty(struct inode *i) must_check;
 
 /* names.c: the directory operations. */
 int ovl_create(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);
+int ovl_tmpfile(struct inode *dir, mode_t mode, const struct cred *cred, struct inode **out);
 int ovl_mkdir(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);
 int ovl_mknod(struct inode *dir, const char *name, mode_t mode, dev_t rdev, const struct cred *cred,
               struct inode **out);

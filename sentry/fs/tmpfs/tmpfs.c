@@ -142,18 +142,26 @@ static int tmpfs_lookup(struct inode *dir, const char *name, struct inode **out)
     return 0;
 }
 
-/* A new inode under a new name; set-group-ID directories give their group on. */
-static int make(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out)
+/* A new inode that is to be dir's; set-group-ID directories give their group on. */
+static struct inode *make_unnamed(struct inode *dir, mode_t mode, const struct cred *cred)
 {
     struct inode *i = tmpfs_inode_new(dir->sb, mode, cred);
 
-    if (!i)
-        return -ENOSPC;
-    if (dir->mode & S_ISGID) {
+    if (i && (dir->mode & S_ISGID)) {
         i->gid = dir->gid;
         if (S_ISDIR(mode))
             i->mode |= S_ISGID;
     }
+    return i;
+}
+
+/* A new inode under a new name. */
+static int make(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out)
+{
+    struct inode *i = make_unnamed(dir, mode, cred);
+
+    if (!i)
+        return -ENOSPC;
     if (S_ISDIR(mode))
         i->nlink = 2;
     int ret = entry_add(dir, name, i);
@@ -168,6 +176,17 @@ static int make(struct inode *dir, const char *name, mode_t mode, const struct c
 static int tmpfs_create(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out)
 {
     return make(dir, name, S_IFREG | (mode & 07777), cred, out);
+}
+
+static int tmpfs_tmpfile(struct inode *dir, mode_t mode, const struct cred *cred, struct inode **out)
+{
+    struct inode *i = make_unnamed(dir, S_IFREG | (mode & 07777), cred);
+
+    if (!i)
+        return -ENOSPC;
+    i->nlink = 0;
+    *out = i;
+    return 0;
 }
 
 static int tmpfs_mkdir(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out)
@@ -368,6 +387,7 @@ static int tmpfs_getattr(struct inode *i, struct kstat *st)
 static const struct inode_ops tmpfs_inode_ops = {
     .lookup = tmpfs_lookup,
     .create = tmpfs_create,
+    .tmpfile = tmpfs_tmpfile,
     .mkdir = tmpfs_mkdir,
     .mknod = tmpfs_mknod,
     .symlink = tmpfs_symlink,
