@@ -38,13 +38,17 @@ static struct boot_mount *mount_add(struct view *v, enum mount_kind kind, const 
     return m;
 }
 
-/* A host tree, with writes kept in memory. */
+/*
+ * A host tree, with writes kept in memory. What lies below is taken as it was when the sandbox first looked, as if
+ * nobody else changed it: so warm look-ups need not ask the gofer.
+ */
 static int tree_add(struct view *v, const char *host, const char *target, struct error *e)
 {
     if (v->count == VIEW_MAX)
         return error_set(e, "too many paths: at most %d can be shown", VIEW_MAX);
     struct boot_mount *m = mount_add(v, MOUNT_GOFER, target, host);
     m->overlay = true;
+    m->exclusive = true;
     m->nodev = true;
     v->hosts[v->count - 1] = strdup(host);
     if (!v->hosts[v->count - 1])
@@ -163,6 +167,7 @@ static int add_paths(struct view *v, const struct run_options *o, struct error *
         if (tree_add(v, p->host, p->guest, e) < 0)
             return -1;
         v->mounts[v->count - 1].overlay = false;
+        v->mounts[v->count - 1].exclusive = false; /* the host's changes are to be seen */
         v->mounts[v->count - 1].readonly = !p->writable;
     }
     return 0;
