@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -441,14 +442,15 @@ static bool prepend(char *buf, size_t *at, const char *name)
     return true;
 }
 
+/* "pipe:" and "socket:" are shown with their number. */
 static ssize_t anonymous_name(struct dentry *d, char *buf, size_t cap)
 {
-    size_t len = strlen(dentry_name(d));
+    const char *name = dentry_name(d);
+    size_t len = strlen(name);
+    bool numbered = len && name[len - 1] == ':';
 
-    if (len >= cap)
-        return -ENAMETOOLONG;
-    memcpy(buf, dentry_name(d), len + 1);
-    return (ssize_t)len;
+    int n = snprintf(buf, cap, numbered ? "%s[%llu]" : "%s", name, (unsigned long long)dentry_inode(d)->ino);
+    return n < 0 || (size_t)n >= cap ? -ENAMETOOLONG : n;
 }
 
 ssize_t path_to_string(struct task *t, const struct path *p, char *buf, size_t cap)
