@@ -133,14 +133,13 @@ static int mknod_check(struct task *t, mode_t *mode)
     }
 }
 
-int vfs_mknod(struct task *t, int dirfd, const char *name, mode_t mode, dev_t rdev)
+/* The type is checked. out, if not NULL: the new name, counted. */
+static int make_node(struct task *t, int dirfd, const char *name, mode_t mode, dev_t rdev, struct path *out)
 {
     struct inode *made = NULL;
     struct place p;
 
-    int ret = mknod_check(t, &mode);
-    if (ret == 0)
-        ret = create_begin(t, dirfd, name, false, &p);
+    int ret = create_begin(t, dirfd, name, false, &p);
     if (ret < 0)
         return ret;
     struct inode *dir = dentry_inode(p.dir.dentry);
@@ -149,7 +148,23 @@ int vfs_mknod(struct task *t, int dirfd, const char *name, mode_t mode, dev_t rd
         ret = dir->ops->create ? dir->ops->create(dir, p.last, mode, t->cred, &made) : -EPERM;
     else
         ret = dir->ops->mknod ? dir->ops->mknod(dir, p.last, mode, rdev, t->cred, &made) : -EPERM;
+    if (ret == 0 && out) {
+        *out = (struct path){p.dir.mnt, p.child};
+        path_get(out);
+    }
     return create_end(&p, ret, made);
+}
+
+int vfs_mknod(struct task *t, int dirfd, const char *name, mode_t mode, dev_t rdev)
+{
+    int ret = mknod_check(t, &mode);
+
+    return ret < 0 ? ret : make_node(t, dirfd, name, mode, rdev, NULL);
+}
+
+int vfs_make_socket(struct task *t, const char *name, struct path *out)
+{
+    return make_node(t, AT_FDCWD, name, S_IFSOCK | 0777, 0, out);
 }
 
 int vfs_symlink(struct task *t, const char *target, int dirfd, const char *name)

@@ -9,6 +9,8 @@
  */
 int vfs_mkdir(struct task *t, int dirfd, const char *name, mode_t mode) must_check;
 int vfs_mknod(struct task *t, int dirfd, const char *name, mode_t mode, dev_t rdev) must_check;
+/* For bind(2): makes a socket inode; *out is its name, counted. -EEXIST. */
+int vfs_make_socket(struct task *t, const char *name, struct path *out) must_check;
 int vfs_symlink(struct task *t, const char *target, int dirfd, const char *name) must_check;
 int vfs_link(struct task *t, const struct path *from, int dirfd, const char *name) must_check;
 int vfs_unlink(struct task *t, int dirfd, const char *name) must_check;
