@@ -7,6 +7,7 @@
 enum lock_rank {
     RANK_NONE = 0,
     RANK_EPOLL_TREE = 5,   /* serialises changes that nest epoll instances */
+    RANK_SOCK_BIND = 8,    /* a Unix socket's bind(2), which walks a path */
     RANK_RENAME = 10,      /* vfs: one rename across directories at a time, per super block */
     RANK_OVERLAY_DIR = 18, /* inode->lock of an overlay's inodes: before those of the trees below */
     RANK_OVERLAY = 19,     /* overlay: copy-up, and the places inodes would be copied to */
@@ -26,7 +27,12 @@ enum lock_rank {
     RANK_SIGHAND = 65,     /* tg->siglock: handlers, pending signals, group stop */
     RANK_TIMER = 70,       /* the timer queue */
     RANK_FUTEX = 75,       /* a futex bucket */
+    RANK_SOCK_NAMES = 73,  /* a bucket of the table of Unix sockets */
+    RANK_SOCK_READ = 74,   /* a socket's reader, while it copies a message out */
+    RANK_SOCK_FLIGHT = 76, /* which sockets are themselves under way in messages */
+    RANK_SOCK = 77,        /* a socket's queue and state */
     RANK_PIPE = 78,        /* a pipe's ring, an eventfd's count … */
+    RANK_SOCK_ROOM = 79,   /* senders that wait for a packet socket's queue: wakes other wait queues */
     RANK_WAITQ = 80,       /* a wait queue's list */
     RANK_READY = 82,       /* epoll's ready list: taken from wake callbacks */
     RANK_LEAF = 90,        /* takes nothing below it */
