@@ -44,7 +44,7 @@ ssize_t task_write_file(struct task *t, struct file *f, struct uio *u, int64_t *
     if (err < 0)
         return err;
     ssize_t ret = file_write(f, u, pos);
-    if (ret == -EPIPE) {
+    if (ret == -EPIPE && !S_ISSOCK(f->inode->mode)) { /* a socket does it itself, where it is due */
         siginfo_t info = {.si_signo = SIGPIPE, .si_code = SI_USER};
         info.si_pid = t->tg->tgid;
         info.si_uid = t->cred->ruid;

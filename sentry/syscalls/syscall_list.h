@@ -128,49 +128,49 @@ S(getpid, SYS_FULL, "")
 S(sendfile, SYS_FULL, "")
 #endif
 #ifdef __NR_socket
-N(socket, "")
+S(socket, SYS_PARTLY, "AF_UNIX only")
 #endif
 #ifdef __NR_connect
-N(connect, "")
+S(connect, SYS_FULL, "")
 #endif
 #ifdef __NR_accept
-N(accept, "")
+S(accept, SYS_FULL, "")
 #endif
 #ifdef __NR_sendto
-N(sendto, "")
+S(sendto, SYS_FULL, "")
 #endif
 #ifdef __NR_recvfrom
-N(recvfrom, "")
+S(recvfrom, SYS_FULL, "")
 #endif
 #ifdef __NR_sendmsg
-N(sendmsg, "")
+S(sendmsg, SYS_FULL, "")
 #endif
 #ifdef __NR_recvmsg
-N(recvmsg, "")
+S(recvmsg, SYS_FULL, "")
 #endif
 #ifdef __NR_shutdown
-N(shutdown, "")
+S(shutdown, SYS_FULL, "")
 #endif
 #ifdef __NR_bind
-N(bind, "")
+S(bind, SYS_FULL, "")
 #endif
 #ifdef __NR_listen
-N(listen, "")
+S(listen, SYS_FULL, "")
 #endif
 #ifdef __NR_getsockname
-N(getsockname, "")
+S(getsockname, SYS_FULL, "")
 #endif
 #ifdef __NR_getpeername
-N(getpeername, "")
+S(getpeername, SYS_FULL, "")
 #endif
 #ifdef __NR_socketpair
-N(socketpair, "")
+S(socketpair, SYS_FULL, "")
 #endif
 #ifdef __NR_setsockopt
-N(setsockopt, "")
+S(setsockopt, SYS_FULL, "")
 #endif
 #ifdef __NR_getsockopt
-N(getsockopt, "")
+S(getsockopt, SYS_FULL, "")
 #endif
 #ifdef __NR_clone
 S(clone, SYS_PARTLY, "no namespaces, no CLONE_PIDFD")
@@ -869,7 +869,7 @@ N(timerfd_settime, "")
 N(timerfd_gettime, "")
 #endif
 #ifdef __NR_accept4
-N(accept4, "")
+S(accept4, SYS_FULL, "")
 #endif
 #ifdef __NR_signalfd4
 N(signalfd4, "")
@@ -902,7 +902,7 @@ S(rt_tgsigqueueinfo, SYS_FULL, "")
 N(perf_event_open, "")
 #endif
 #ifdef __NR_recvmmsg
-N(recvmmsg, "")
+S(recvmmsg, SYS_FULL, "")
 #endif
 #ifdef __NR_fanotify_init
 N(fanotify_init, "")
@@ -926,7 +926,7 @@ N(clock_adjtime, "")
 S(syncfs, SYS_FULL, "")
 #endif
 #ifdef __NR_sendmmsg
-N(sendmmsg, "")
+S(sendmmsg, SYS_FULL, "")
 #endif
 #ifdef __NR_setns
 N(setns, "")

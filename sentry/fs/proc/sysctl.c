@@ -4,6 +4,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/uts.h"
+#include "sentry/net/unix/info.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -220,7 +221,28 @@ CONSTANT(net_dev,
          "      0          0")
 CONSTANT(net_route, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT")
 CONSTANT(net_tcp, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode")
-CONSTANT(net_unix, "Num       RefCount Protocol Flags    Type St Inode Path")
+
+static void show_unix_line(const struct unix_info *info, void *ctx)
+{
+    struct text *out = ctx;
+
+    text_printf(out, "%016x: %08X %08X %08X %04X %02X %5llu", 0u, (unsigned)info->refs, 0u,
+                info->listening ? 0x10000u : 0u, (unsigned)info->type, info->joined ? 3u : 1u,
+                (unsigned long long)info->ino);
+    if (info->name_len) {
+        text_append(out, " ", 1);
+        text_append(out, info->name, info->name_len);
+    }
+    text_append(out, "\n", 1);
+}
+
+static int show_net_unix(struct text *out, const struct pseudo_arg *arg)
+{
+    (void)arg;
+    text_printf(out, "Num       RefCount Protocol Flags    Type St Inode Path\n");
+    unix_for_each(show_unix_line, out);
+    return 0;
+}
 
 const struct pseudo_node proc_net_children[] = {
     {.name = "dev", .mode = FILE_MODE, .show = show_net_dev},
