@@ -30,5 +30,7 @@ int overlay_mount(struct dentry *lower, struct dentry **out) must_check;
 
 /* An unlinked tmpfs file (memfd_create, shared anonymous memory), open read-write. */
 int tmpfs_new_anon_file(const char *name, uint64_t size, unsigned flags, struct file **out) must_check;
+/* The same, and F_ADD_SEALS may seal it; noexec: never to be executable (MFD_NOEXEC_SEAL). */
+int tmpfs_new_sealable_file(const char *name, bool noexec, struct file **out) must_check;
 /* A guest file on a host descriptor: stdin, stdout, stderr (pipes, terminals, regular files). fd is taken over. */
 int hostfd_new_file(int host_fd, unsigned flags, struct file **out) must_check;

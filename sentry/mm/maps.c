@@ -43,6 +43,17 @@ static int open_host_file(struct task *t, const char *name)
     return fd < 0 ? -ESRCH : fd;
 }
 
+int mm_host_reopen(int fd)
+{
+    char path[64];
+
+    if (host_proc < 0)
+        return -ENOSYS;
+    snprintf(path, sizeof(path), "self/fd/%d", fd);
+    int again = openat(host_proc, path, O_RDONLY | O_CLOEXEC);
+    return again < 0 ? -errno : again;
+}
+
 struct host_range {
     uint64_t start, end;
     char perms[5];

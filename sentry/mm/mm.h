@@ -91,5 +91,8 @@ struct mm_stat {
 /* Of t's memory, without the stub. -ESRCH, or -ENOSYS where the host's /proc is not at hand. */
 int mm_host_stat(struct task *t, struct mm_stat *out) must_check;
 
+/* A read-only descriptor of what the sentry's own descriptor fd is open on, close-on-exec. -ENOSYS as above; -errno. */
+int mm_host_reopen(int fd) must_check;
+
 /* Gives the descriptor of a procfs directory that shows the stub processes (boot, before lock-in); taken over. */
 void mm_set_host_proc(int dirfd);

@@ -962,7 +962,7 @@ N(seccomp, "")
 S(getrandom, SYS_FULL, "")
 #endif
 #ifdef __NR_memfd_create
-S(memfd_create, SYS_PARTLY, "file seals cannot be set; no MFD_HUGETLB")
+S(memfd_create, SYS_PARTLY, "no MFD_HUGETLB")
 #endif
 #ifdef __NR_kexec_file_load
 N(kexec_file_load, "")

@@ -45,7 +45,7 @@ static struct inode *tmpfs_inode_new(struct super_block *sb, mode_t mode, const 
         free(ti);
         return NULL;
     }
-    ti->fd = -1;
+    ti->fd = ti->readonly_fd = -1;
     ti->next_pos = FIRST_POS;
     RB_INIT(&ti->entries);
     list_init(&ti->order);
@@ -356,6 +356,8 @@ static int tmpfs_setattr(struct inode *i, const struct iattr *a)
     lock(&i->lock);
     if (a->valid & ATTR_SIZE)
         ret = S_ISREG(i->mode) ? tmpfs_set_size(i, a->size) : -EINVAL;
+    else if ((a->valid & ATTR_MODE) && ((i->mode ^ a->mode) & 0111) && tmpfs_sealed(i, F_SEAL_EXEC))
+        ret = -EPERM;
     if (ret == 0) {
         if (a->valid & ATTR_MODE)
             i->mode = (i->mode & S_IFMT) | (a->mode & 07777);
@@ -525,5 +527,22 @@ int tmpfs_new_anon_file(const char *name, uint64_t size, unsigned flags, struct 
     const struct path p = {mount_anon(), d};
     ret = vfs_open_anon(&p, flags, out);
     dentry_put(d);
+    return ret;
+}
+
+int tmpfs_new_sealable_file(const char *name, bool noexec, struct file **out)
+{
+    struct file *f;
+
+    int ret = tmpfs_new_anon_file(name, 0, O_RDWR, &f);
+    if (ret < 0)
+        return ret;
+    if (noexec)
+        f->inode->mode &= ~0111U;
+    ret = tmpfs_make_sealable(f->inode, noexec);
+    if (ret < 0)
+        file_put(f);
+    else
+        *out = f;
     return ret;
 }

@@ -5,6 +5,13 @@
 
 #include <bsd/sys/tree.h>
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x8U
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x20
+#endif
+
 struct tmpfs_sb {
     uint64_t limit;        /* (c) bytes */
     _Atomic uint64_t used; /* bytes charged to files */
@@ -31,10 +38,9 @@ struct tmpfs_inode {
     /* symbolic links */
     char *target;
     /* files */
-    int fd;                 /* memfd; -1: none yet, so empty */
-    uint64_t charged;       /* bytes of the limit it holds */
-    _Atomic unsigned seals; /* F_SEAL_* */
-    bool sealable;
+    int fd;           /* memfd; -1: none yet, so empty */
+    uint64_t charged; /* bytes of the limit it holds */
+    int readonly_fd;  /* the same memfd, for mappings of files that are not open for writing; -1: none yet */
 };
 
 static inline struct tmpfs_inode *tmpfs_data(const struct inode *i)
@@ -53,6 +59,10 @@ extern const struct file_ops tmpfs_file_ops;
 int tmpfs_set_size(struct inode *i, uint64_t size) must_check;
 /* Gives the file a memfd if it has none; inode lock held. */
 int tmpfs_need_fd(struct inode *i) must_check;
+/* seals.c: gives the file, which has no bytes yet, a memfd that can be sealed; noexec: with F_SEAL_EXEC. */
+int tmpfs_make_sealable(struct inode *i, bool noexec) must_check;
+/* Is one of these F_SEAL_* set? Inode lock held. */
+bool tmpfs_sealed(struct inode *i, unsigned seals);
 /* Drops the file's bytes and its charge. */
 void tmpfs_drop_data(struct inode *i);
 /* Extended attributes, as inode_ops say. */

@@ -4,6 +4,8 @@
  */
 #include "sentry/fs/tmpfs/tmpfs.h"
 
+#include "sentry/mm/mm.h"
+
 #include <errno.h>
 #include <linux/falloc.h>
 #include <sys/mman.h>
@@ -28,7 +30,9 @@ void tmpfs_drop_data(struct inode *i)
 
     if (ti->fd >= 0)
         close(ti->fd);
-    ti->fd = -1;
+    if (ti->readonly_fd >= 0)
+        close(ti->readonly_fd);
+    ti->fd = ti->readonly_fd = -1;
     atomic_fetch_sub(&tmpfs_sb(i)->used, ti->charged);
     ti->charged = 0;
 }
@@ -168,14 +172,25 @@ static int64_t tmpfs_llseek(struct file *f, int64_t off, int whence)
     return base < 0 ? -EINVAL : (f->pos = base);
 }
 
+/* The memfd opened for reading only: the host itself then keeps the mapping from being made writable later. Where the
+ * sentry has no procfs to open it through, the writable one has to do. Inode lock held. */
+static int readonly_fd(struct tmpfs_inode *ti)
+{
+    if (ti->readonly_fd < 0)
+        ti->readonly_fd = mm_host_reopen(ti->fd);
+    return ti->readonly_fd < 0 ? ti->fd : ti->readonly_fd;
+}
+
 static int tmpfs_mmap_fd(struct file *f, int prot, int flags, int *out_host_fd, uint64_t *out_off_delta)
 {
+    const bool shared = (flags & MAP_TYPE) != MAP_PRIVATE, writable = f->fmode & FMODE_WRITE;
     struct inode *i = f->inode;
-    (void)prot, (void)flags;
+    (void)prot;
 
     lock(&i->lock);
     int ret = tmpfs_need_fd(i);
-    *out_host_fd = tmpfs_data(i)->fd;
+    if (ret == 0)
+        *out_host_fd = shared && !writable ? readonly_fd(tmpfs_data(i)) : tmpfs_data(i)->fd;
     unlock(&i->lock);
     *out_off_delta = 0;
     return ret;
