@@ -118,8 +118,7 @@ static int open_inode(struct task *t, const struct path *p, int flags, bool exec
     unsigned fmode = fmode_of(flags);
     int ret = 0;
 
-    struct file *f =
-        file_new(p, 0, (unsigned)flags & ~(unsigned)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC), t->cred);
+    struct file *f = file_new(p, 0, (unsigned)flags & ~(unsigned)(O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC), t->cred);
     if (!f)
         return -ENOMEM;
     f->ops = &path_only_ops;
@@ -133,7 +132,8 @@ static int open_inode(struct task *t, const struct path *p, int flags, bool exec
     }
     f->fmode |= fmode | (exec ? FMODE_EXEC : 0);
     if (!(flags & O_PATH))
-        ret = open_by_type(i, f);
+        ret = open_by_type(i, f); /* O_TRUNC is for its eyes: what will be cut off need not be there */
+    atomic_fetch_and(&f->flags, ~(unsigned)O_TRUNC);
     if (ret == 0 && (flags & O_TRUNC))
         ret = truncate_opened(i);
     if (ret < 0) {

@@ -1,15 +1,12 @@
 /*
- * Making, removing and renaming in the overlay: the change is made in the upper directory, which is copied up first,
+ * Making and removing in the overlay: the change is made in the upper directory, which is copied up first,
  * and a whiteout is left where the lower tree has the name.
  */
 #include "sentry/fs/overlay/overlay.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-static int put_whiteout(struct inode *upper_dir, const char *name)
+int ovl_put_whiteout(struct inode *upper_dir, const char *name)
 {
     struct inode *made;
 
@@ -20,7 +17,7 @@ static int put_whiteout(struct inode *upper_dir, const char *name)
 }
 
 /* Removes the whiteout of name, if there is one: 1 there was, 0 not. Upper lock held. */
-static int take_whiteout(struct inode *upper_dir, const char *name)
+int ovl_take_whiteout(struct inode *upper_dir, const char *name)
 {
     struct inode *i;
 
@@ -68,11 +65,11 @@ static int make(struct inode *dir, const char *name, const struct making *m, str
         return ret;
     struct inode *upper = ovl_upper(dir);
     lock(&upper->lock);
-    int covered = take_whiteout(upper, name);
+    int covered = ovl_take_whiteout(upper, name);
     ret = covered < 0 ? covered : make_in(upper, name, m, out);
     if (ret == 0 && S_ISDIR((*out)->mode))
         (*out)->rdev = (dev_t)OVL_OPAQUE;
-    if (ret < 0 && covered == 1 && put_whiteout(upper, name) < 0)
+    if (ret < 0 && covered == 1 && ovl_put_whiteout(upper, name) < 0)
         ret = -EIO; /* no memory even for what was there */
     unlock(&upper->lock);
     ovl_refresh(dir);
@@ -169,8 +166,7 @@ static int remove_upper(struct inode *upper_dir, const char *name, struct inode 
     return ret;
 }
 
-/* The victim has lost a name. */
-static void lost_name(struct inode *victim)
+void ovl_lost_name(struct inode *victim)
 {
     struct inode *up = ovl_upper(victim);
 
@@ -189,10 +185,10 @@ static int remove_name(struct inode *dir, const char *name, struct inode *victim
     lock(&upper->lock);
     ret = remove_upper(upper, name, victim);
     if (ret == 0 && covered)
-        ret = put_whiteout(upper, name);
-    unlock(&upper->lock);
+        ret = ovl_put_whiteout(upper, name);
     if (ret == 0)
-        lost_name(victim);
+        ovl_lost_name(victim);
+    unlock(&upper->lock);
     ovl_refresh(dir);
     return ret;
 }
@@ -207,100 +203,4 @@ int ovl_rmdir(struct inode *dir, const char *name, struct inode *victim)
     int ret = ovl_make_empty(victim);
 
     return ret < 0 ? ret : remove_name(dir, name, victim);
-}
-
-/* ---- renaming ---- */
-
-static bool is_merged_dir(const struct inode *i)
-{
-    return S_ISDIR(i->mode) && ovl_data(i)->lower;
-}
-
-/* Everything that the upper trees need before the rename itself. */
-static int prepare(struct inode *old, struct inode *new_dir, struct inode *victim, unsigned flags)
-{
-    if (is_merged_dir(old) || (victim && (flags & RENAME_EXCHANGE) && is_merged_dir(victim)))
-        return -EXDEV; /* as Linux's without redirect_dir: mv copies instead */
-    int ret = ovl_copy_up(old);
-    if (ret == 0)
-        ret = ovl_copy_up(new_dir);
-    if (ret == 0 && victim && (flags & RENAME_EXCHANGE))
-        ret = ovl_copy_up(victim);
-    else if (ret == 0 && victim && S_ISDIR(victim->mode))
-        ret = ovl_make_empty(victim);
-    return ret;
-}
-
-/* With both upper locks held. The name that is replaced goes first, whiteout or not. */
-static int rename_upper(struct inode *from, const char *old_name, struct inode *old, struct inode *to,
-                        const char *new_name, struct inode *victim, unsigned flags)
-{
-    if (flags & RENAME_EXCHANGE)
-        return from->ops->rename(from, old_name, ovl_upper(old), to, new_name, ovl_upper(victim), flags);
-    struct inode *up = victim ? ovl_upper(victim) : NULL;
-    int ret = up ? 0 : take_whiteout(to, new_name);
-    if (ret < 0)
-        return ret;
-    bool dir = up && S_ISDIR(up->mode);
-    if (dir)
-        lock_nested(&up->lock);
-    ret = from->ops->rename(from, old_name, ovl_upper(old), to, new_name, up, 0);
-    if (dir)
-        unlock(&up->lock);
-    return ret;
-}
-
-/* Where i's copy would go, and what ".." of it is, from now on. */
-static void set_place(struct inode *i, struct inode *dir, char *name)
-{
-    struct ovl_sb *os = ovl_sb(i);
-    struct ovl_inode *oi = ovl_data(i);
-
-    lock(&os->copy_lock);
-    struct inode *old_parent = oi->parent;
-    char *old_name = oi->name;
-    oi->parent = inode_get(dir);
-    oi->name = name;
-    unlock(&os->copy_lock);
-    inode_put(old_parent);
-    free(old_name);
-}
-
-static void moved(struct inode *old_dir, const char *old_name, struct inode *old, struct inode *new_dir,
-                  struct inode *victim, unsigned flags, char *name)
-{
-    set_place(old, new_dir, name);
-    if (victim && !(flags & RENAME_EXCHANGE)) {
-        lost_name(victim);
-    } else if (victim) {
-        char *other = strdup(old_name);
-        if (other)
-            set_place(victim, old_dir, other);
-    }
-    ovl_refresh(old);
-    ovl_refresh(old_dir);
-    ovl_refresh(new_dir);
-}
-
-int ovl_rename(struct inode *old_dir, const char *old_name, struct inode *old, struct inode *new_dir,
-               const char *new_name, struct inode *victim, unsigned flags)
-{
-    int covered = ovl_lower_has(old_dir, old_name);
-    int ret = covered < 0 ? covered : prepare(old, new_dir, victim, flags);
-    if (ret < 0)
-        return ret;
-    char *name = strdup(new_name);
-    if (!name)
-        return -ENOMEM;
-    struct inode *from = ovl_upper(old_dir), *to = ovl_upper(new_dir);
-    lock_pair(&from->lock, &to->lock);
-    ret = rename_upper(from, old_name, old, to, new_name, victim, flags);
-    int kept = ret == 0 && covered && !(flags & RENAME_EXCHANGE) ? put_whiteout(from, old_name) : 0;
-    unlock_pair(&from->lock, &to->lock);
-    if (ret < 0) {
-        free(name);
-        return ret;
-    }
-    moved(old_dir, old_name, old, new_dir, victim, flags, name);
-    return kept;
 }

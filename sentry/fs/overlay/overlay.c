@@ -1,7 +1,6 @@
-/* Overlay inodes: look-up, attributes, opening; and the super block. See overlay.h for the idea. */
+/* Overlay inodes: look-up, attributes, opening. See overlay.h for the idea. */
 #include "sentry/fs/overlay/overlay.h"
 
-#include "sentry/fs/fs.h"
 #include "sentry/kernel/locking.h"
 #include "sentry/vfs/lookahead.h"
 
@@ -9,11 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OVERLAY_MAGIC 0x794c7630
-
 int chrdev_open(dev_t rdev, struct file *f) __attribute__((weak));
-
-static const struct inode_ops ovl_inode_ops;
 
 static int table_compare(const struct ovl_inode *a, const struct ovl_inode *b)
 {
@@ -23,6 +18,24 @@ static int table_compare(const struct ovl_inode *a, const struct ovl_inode *b)
 }
 
 RB_GENERATE_INTERNAL(ovl_table, ovl_inode, node, table_compare, static unused_arg);
+
+/* Enters oi, unless a live inode over the same upper one is there: that one, counted. One that is going is replaced. */
+static struct inode *table_enter(struct ovl_sb *os, struct ovl_inode *oi)
+{
+    struct inode *there = NULL;
+
+    lock(&os->table_lock);
+    struct ovl_inode *found = RB_FIND(ovl_table, &os->table, oi);
+    if (found && ref_get_unless_zero(&found->inode->refs)) {
+        there = found->inode;
+    } else {
+        if (found)
+            RB_REMOVE(ovl_table, &os->table, found);
+        RB_INSERT(ovl_table, &os->table, oi);
+    }
+    unlock(&os->table_lock);
+    return there;
+}
 
 void ovl_table_add(struct inode *i)
 {
@@ -67,8 +80,8 @@ void ovl_refresh(struct inode *i)
 }
 
 /* Takes over upper and lower when it succeeds; parent and name are copied. */
-static struct inode *make_inode(struct super_block *sb, struct inode *parent, const char *name, struct inode *upper,
-                                struct inode *lower)
+struct inode *ovl_inode_new(struct super_block *sb, struct inode *parent, const char *name, struct inode *upper,
+                            struct inode *lower)
 {
     struct inode *r = upper ? upper : lower;
     struct ovl_inode *oi = calloc(1, sizeof(*oi));
@@ -85,6 +98,7 @@ static struct inode *make_inode(struct super_block *sb, struct inode *parent, co
     /* Its lock comes before those of the trees below. */
     lock_destroy(&i->lock);
     lock_init(&i->lock, RANK_OVERLAY_DIR);
+    lock_init(&oi->copy_lock, RANK_OVERLAY);
     oi->inode = i;
     oi->lower = lower;
     oi->parent = parent ? inode_get(parent) : NULL;
@@ -97,18 +111,25 @@ static struct inode *make_inode(struct super_block *sb, struct inode *parent, co
 
 int ovl_inode_get(struct inode *dir, const char *name, struct inode *upper, struct inode *lower, struct inode **out)
 {
-    *out = upper ? table_find(ovl_sb(dir), upper) : NULL;
-    if (!*out) {
-        *out = make_inode(dir->sb, dir, name, upper, lower);
-        if (*out) {
-            if (upper)
-                ovl_table_add(*out);
-            return 0;
-        }
+    struct inode *i = upper ? table_find(ovl_sb(dir), upper) : NULL;
+
+    if (i) {
+        inode_put(upper);
+        inode_put(lower);
+        *out = i;
+        return 0;
     }
-    inode_put(upper);
-    inode_put(lower);
-    return *out ? 0 : -ENOMEM;
+    i = ovl_inode_new(dir->sb, dir, name, upper, lower);
+    if (!i) {
+        inode_put(upper);
+        inode_put(lower);
+        return -ENOMEM;
+    }
+    struct inode *there = upper ? table_enter(ovl_sb(dir), ovl_data(i)) : NULL;
+    if (there)
+        inode_put(i);
+    *out = there ? there : i;
+    return 0;
 }
 
 static void ovl_evict(struct inode *i)
@@ -123,10 +144,12 @@ static void ovl_evict(struct inode *i)
             RB_REMOVE(ovl_table, &os->table, oi);
         unlock(&os->table_lock);
     }
+    file_put(oi->upper_file);
     inode_put(atomic_load(&oi->upper));
     inode_put(oi->lower);
     inode_put(oi->parent);
     free(oi->name);
+    lock_destroy(&oi->copy_lock);
     free(oi);
 }
 
@@ -198,12 +221,14 @@ static int ovl_getattr(struct inode *i, struct kstat *st)
     st->rdev = i->rdev;
     if (!i->nlink)
         st->nlink = 0;
+    else if (S_ISDIR(i->mode) && ovl_data(i)->lower)
+        st->nlink = 1; /* nobody has counted the merged directory's subdirectories */
     return 0;
 }
 
 static int ovl_setattr(struct inode *i, const struct iattr *a)
 {
-    int ret = ovl_copy_up(i);
+    int ret = ovl_copy_up_to(i, a->valid & ATTR_SIZE ? a->size : UINT64_MAX);
     if (ret < 0)
         return ret;
     struct inode *upper = ovl_upper(i);
@@ -241,7 +266,7 @@ static ssize_t ovl_listxattr(struct inode *i, char *buf, size_t cap)
 
 static int ovl_setxattr(struct inode *i, const char *name, const void *val, size_t len, int flags)
 {
-    struct inode *up = dentry_inode(ovl_sb(i)->upper_root);
+    struct inode *up = ovl_sb(i)->upper;
 
     if (!up->ops->setxattr)
         return -EOPNOTSUPP;
@@ -252,7 +277,7 @@ static int ovl_setxattr(struct inode *i, const char *name, const void *val, size
 
 static int ovl_removexattr(struct inode *i, const char *name)
 {
-    struct inode *up = dentry_inode(ovl_sb(i)->upper_root);
+    struct inode *up = ovl_sb(i)->upper;
 
     if (!up->ops->removexattr)
         return -EOPNOTSUPP;
@@ -271,20 +296,10 @@ static int ovl_open(struct inode *i, struct file *f)
     }
     if (S_ISCHR(i->mode))
         return chrdev_open ? chrdev_open(i->rdev, f) : -ENXIO;
-    if (!S_ISREG(i->mode))
-        return -ENXIO;
-    int ret = f->fmode & FMODE_WRITE ? ovl_copy_up(i) : 0;
-    if (ret < 0)
-        return ret;
-    struct inode *r = ovl_real(i);
-    f->inode = r; /* alive through i, which f's dentry holds */
-    if (r->ops->open)
-        return r->ops->open(r, f);
-    f->ops = r->file_ops;
-    return 0;
+    return S_ISREG(i->mode) ? ovl_open_regular(i, f) : -ENXIO;
 }
 
-static const struct inode_ops ovl_inode_ops = {
+const struct inode_ops ovl_inode_ops = {
     .lookup = ovl_lookup,
     .create = ovl_create,
     .tmpfile = ovl_tmpfile,
@@ -306,78 +321,3 @@ static const struct inode_ops ovl_inode_ops = {
     .removexattr = ovl_removexattr,
     .evict = ovl_evict,
 };
-
-/* ---- the super block ---- */
-
-static int ovl_statfs(struct super_block *sb, struct statfs *out)
-{
-    struct ovl_sb *os = sb->fs_data;
-    struct super_block *upper = dentry_inode(os->upper_root)->sb;
-
-    int ret = upper->ops->statfs(upper, out);
-    out->f_type = OVERLAY_MAGIC;
-    return ret;
-}
-
-static void ovl_destroy(struct super_block *sb)
-{
-    struct ovl_sb *os = sb->fs_data;
-
-    dentry_put(os->lower_root);
-    dentry_put(os->upper_root);
-    lock_destroy(&os->copy_lock);
-    lock_destroy(&os->table_lock);
-    free(os);
-}
-
-static const struct super_ops ovl_super_ops = {.statfs = ovl_statfs, .destroy = ovl_destroy};
-
-/* The root of the upper tree gets the lower root's attributes. */
-static int init_upper_root(struct inode *upper, struct inode *lower)
-{
-    struct kstat st;
-
-    int ret = inode_getattr(lower, &st);
-    if (ret < 0)
-        return ret;
-    upper->mode = st.mode;
-    upper->uid = st.uid;
-    upper->gid = st.gid;
-    upper->mtime = st.mtime;
-    upper->rdev = st.ino & ~OVL_OPAQUE;
-    return 0;
-}
-
-int overlay_mount(struct dentry *lower, struct dentry **out)
-{
-    struct ovl_sb *os = calloc(1, sizeof(*os));
-
-    int ret = os ? tmpfs_mount(0, 0755, &os->upper_root) : -ENOMEM;
-    if (ret == 0)
-        ret = init_upper_root(dentry_inode(os->upper_root), dentry_inode(lower));
-    struct super_block *sb = ret == 0 ? sb_new("overlay", &ovl_super_ops, 0, OVERLAY_MAGIC, os) : NULL;
-    if (!sb) {
-        if (os && os->upper_root)
-            dentry_put(os->upper_root);
-        free(os);
-        dentry_put(lower);
-        return ret < 0 ? ret : -ENOMEM;
-    }
-    os->lower_root = lower;
-    lock_init(&os->copy_lock, RANK_OVERLAY);
-    lock_init(&os->table_lock, RANK_FS);
-    RB_INIT(&os->table);
-    struct inode *up = inode_get(dentry_inode(os->upper_root)), *low = inode_get(dentry_inode(lower));
-    struct inode *root = make_inode(sb, NULL, "/", up, low);
-    if (root)
-        ovl_table_add(root);
-    *out = root ? dentry_new_root(root) : NULL;
-    if (!root) {
-        inode_put(up);
-        inode_put(low);
-    } else if (!*out) {
-        inode_put(root);
-    }
-    sb_put(sb);
-    return *out ? 0 : -ENOMEM;
-}

@@ -7,7 +7,14 @@
  * its name, and for what was copied up the lower inode's number, so that st_ino stays.
  *
  * Open files run on the upper's or lower's own operations, with file->inode pointing there: nothing of the overlay is
- * in the way of read, write and mmap.
+ * in the way of read, write and mmap, but for files open for reading on the lower tree, which must follow a copy-up.
+ *
+ *   overlay.c  overlay inodes: look-up and attributes; super.c the mount
+ *   copy_up.c  from the lower to the upper tree
+ *   names.c    making and removing names; move.c renaming
+ *   readdir.c  merged directories; file.c opening files
+ *
+ * Lock order: an overlay inode's lock, a copy_lock, the locks of the trees below (upper before lower), place_lock.
  */
 #pragma once
 
@@ -21,19 +28,24 @@
 RB_HEAD(ovl_table, ovl_inode);
 
 struct ovl_sb {
-    struct dentry *lower_root, *upper_root; /* (c) counted */
-    struct lock copy_lock;                  /* RANK_OVERLAY: upper of an inode becoming non-NULL; parent and name */
-    struct lock table_lock;                 /* RANK_FS: table */
-    struct ovl_table table;                 /* overlay inodes by upper inode: hard links share one */
+    struct dentry *lower_root;  /* (c) counted */
+    struct dentry *upper_mount; /* (c) counted: the tmpfs, in which are … */
+    struct inode *upper, *work; /* (c) counted: the upper tree's root, and a directory for copies in the making */
+    _Atomic uint64_t next_copy; /* name of the next one */
+    struct lock place_lock;     /* RANK_FS: parent and name of inodes that have an upper inode */
+    struct lock table_lock;     /* RANK_FS: table */
+    struct ovl_table table;     /* overlay inodes by upper inode: hard links share one */
 };
 
 struct ovl_inode {
     RB_ENTRY(ovl_inode) node;
     struct inode *inode;           /* (c) the overlay inode this belongs to */
-    _Atomic(struct inode *) upper; /* counted; set once */
+    struct lock copy_lock;         /* RANK_OVERLAY: while a copy is made */
+    _Atomic(struct inode *) upper; /* counted; set once, under copy_lock and the upper directory's lock */
     struct inode *lower;           /* (c) counted; NULL: none, or hidden */
-    struct inode *parent;          /* (copy_lock) counted; NULL at the root */
-    char *name;                    /* (copy_lock) in parent: where a copy goes */
+    struct inode *parent;          /* (place_lock) counted; NULL at the root. Constant while there is no upper inode */
+    char *name;                    /* (place_lock) in parent: where a copy goes. The same */
+    struct file *upper_file;       /* (copy_lock) counted: for those who had the lower file open; file.c */
 };
 
 static inline struct ovl_inode *ovl_data(const struct inode *i)
@@ -91,8 +103,9 @@ int ovl_lookup_real(struct inode *dir, const char *name, struct inode **out) mus
 /* Does the lower tree have name in dir (and is it to be seen)? 1, 0 or -errno. */
 int ovl_lower_has(struct inode *dir, const char *name) must_check;
 
-/* copy_up.c: gives i an upper inode if it has none, its parents first. */
+/* copy_up.c: gives i an upper inode if it has none, its parents first. The first so many bytes of a file are enough. */
 int ovl_copy_up(struct inode *i) must_check;
+int ovl_copy_up_to(struct inode *i, uint64_t limit) must_check;
 /* A file on a real inode, for the overlay's own use. */
 int ovl_open_real(struct inode *real, unsigned fmode, struct file **out) must_check;
 
@@ -102,7 +115,21 @@ extern const struct file_ops ovl_dir_ops;
  * the upper one can be. */
 int ovl_make_empty(struct inode *i) must_check;
 
-/* names.c: the directory operations. */
+/* file.c */
+int ovl_open_regular(struct inode *i, struct file *f) must_check;
+
+/* super.c: the table of overlay.c's operations is its inodes'. */
+extern const struct inode_ops ovl_inode_ops;
+struct inode *ovl_inode_new(struct super_block *sb, struct inode *parent, const char *name, struct inode *upper,
+                            struct inode *lower);
+
+/* names.c and move.c: the directory operations. */
+/* Whiteouts in an upper directory, whose lock is held. */
+int ovl_put_whiteout(struct inode *upper_dir, const char *name) must_check;
+/* 1 there was one, 0 there is nothing of that name, or -errno. */
+int ovl_take_whiteout(struct inode *upper_dir, const char *name) must_check;
+/* The victim has lost a name; the lock of its upper directory is held. */
+void ovl_lost_name(struct inode *victim);
 int ovl_create(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);
 int ovl_tmpfile(struct inode *dir, mode_t mode, const struct cred *cred, struct inode **out);
 int ovl_mkdir(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);

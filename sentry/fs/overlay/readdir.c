@@ -189,10 +189,10 @@ static uint64_t parent_ino(struct inode *i)
 {
     struct ovl_sb *os = ovl_sb(i);
 
-    lock(&os->copy_lock);
+    lock(&os->place_lock);
     struct inode *parent = ovl_data(i)->parent;
     uint64_t ino = parent ? parent->ino : i->ino;
-    unlock(&os->copy_lock);
+    unlock(&os->place_lock);
     return ino;
 }
 
