@@ -63,21 +63,26 @@ static struct inode *table_find(struct ovl_sb *os, struct inode *upper)
     return i;
 }
 
+/* Written only if they differ: others read them without a lock. */
+#define TAKE(field)                                                                                                    \
+    do {                                                                                                               \
+        if (i->field != r->field)                                                                                      \
+            i->field = r->field;                                                                                       \
+    } while (0)
+
 void ovl_refresh(struct inode *i)
 {
     struct inode *r = ovl_real(i);
 
-    i->mode = r->mode;
-    i->uid = r->uid;
-    i->gid = r->gid;
-    i->size = r->size;
-    i->atime = r->atime;
-    i->mtime = r->mtime;
-    i->ctime = r->ctime;
-    i->btime = r->btime;
+    TAKE(mode);
+    TAKE(uid);
+    TAKE(gid);
+    TAKE(size);
     if (i->nlink)
-        i->nlink = r->nlink;
+        TAKE(nlink);
 }
+
+#undef TAKE
 
 /* Takes over upper and lower when it succeeds; parent and name are copied. */
 struct inode *ovl_inode_new(struct super_block *sb, struct inode *parent, const char *name, struct inode *upper,
@@ -290,10 +295,8 @@ static int ovl_removexattr(struct inode *i, const char *name)
 
 static int ovl_open(struct inode *i, struct file *f)
 {
-    if (S_ISDIR(i->mode)) {
-        f->ops = &ovl_dir_ops;
-        return 0;
-    }
+    if (S_ISDIR(i->mode))
+        return ovl_open_dir(f);
     if (S_ISCHR(i->mode))
         return chrdev_open ? chrdev_open(i->rdev, f) : -ENXIO;
     return S_ISREG(i->mode) ? ovl_open_regular(i, f) : -ENXIO;

@@ -96,7 +96,7 @@ int ovl_inode_get(struct inode *dir, const char *name, struct inode *upper, stru
                   struct inode **out) must_check;
 /* Enters i, which now has an upper inode, into the table. */
 void ovl_table_add(struct inode *i);
-/* Brings the attributes that vfs reads from the inode itself in step with the real one. */
+/* Brings the attributes that vfs reads from the inode itself in step with the real one. Times it asks for. */
 void ovl_refresh(struct inode *i);
 /* name in the real directory `dir`, whose lock is taken: 0, -ENOENT or an error. */
 int ovl_lookup_real(struct inode *dir, const char *name, struct inode **out) must_check;
@@ -110,7 +110,7 @@ int ovl_copy_up_to(struct inode *i, uint64_t limit) must_check;
 int ovl_open_real(struct inode *real, unsigned fmode, struct file **out) must_check;
 
 /* readdir.c */
-extern const struct file_ops ovl_dir_ops;
+int ovl_open_dir(struct file *f) must_check;
 /* -ENOTEMPTY unless nothing is to be seen in the directory i, whose lock is held; whiteouts in it are removed, so that
  * the upper one can be. */
 int ovl_make_empty(struct inode *i) must_check;

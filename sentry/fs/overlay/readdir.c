@@ -1,7 +1,7 @@
 /*
- * Reading merged directories: the entries of the upper directory, and those of the lower one that no upper entry or
- * whiteout hides. They are gathered when a read starts at the beginning and kept with the open file, so positions are
- * indices into that list.
+ * Reading directories. A merged one has the entries of the upper directory, and those of the lower one that no upper
+ * entry or whiteout hides. They are gathered when a read starts at the beginning and kept with the open file, so
+ * positions are indices into that list. A directory that is all lower is read on the lower tree itself.
  */
 #include "sentry/fs/overlay/overlay.h"
 
@@ -196,18 +196,50 @@ static uint64_t parent_ino(struct inode *i)
     return ino;
 }
 
-static int ovl_iterate(struct file *f, int64_t *pos, dir_emit_fn emit, void *ctx)
-{
-    struct listing *l = f->priv;
-    struct inode *i = f->inode;
+/* ---- open directories ---- */
 
-    if (!l || *pos == 0) {
-        int ret = gather(i, &l);
-        if (ret < 0)
-            return ret;
-        listing_free(f->priv);
-        f->priv = l;
-    }
+struct dir_file { /* f->priv; exactly one of the two is set once it has been read from */
+    struct listing *merged;
+    struct file *lower; /* counted: a directory that is all lower is read as it is, until the next beginning */
+};
+
+static void forget_read(struct dir_file *df)
+{
+    listing_free(df->merged);
+    file_put(df->lower);
+    *df = (struct dir_file){0};
+}
+
+/* At the beginning of a read. */
+static int begin_read(struct inode *i, struct dir_file *df)
+{
+    struct dir_file fresh = {0};
+
+    int ret = ovl_upper(i) ? gather(i, &fresh.merged) : ovl_open_real(ovl_data(i)->lower, FMODE_READ, &fresh.lower);
+    if (ret < 0)
+        return ret;
+    forget_read(df);
+    *df = fresh;
+    return 0;
+}
+
+struct passing {
+    dir_emit_fn emit;
+    void *ctx;
+    uint64_t parent_ino;
+};
+
+/* The lower directory's entries are ours, but that it may not know what is above it. */
+static bool pass_on(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char type, int64_t next)
+{
+    const struct passing *p = ctx;
+    bool up = len == 2 && name[0] == '.' && name[1] == '.';
+
+    return p->emit(p->ctx, name, len, up ? p->parent_ino : ino, type, next);
+}
+
+static int iterate_merged(struct inode *i, const struct listing *l, int64_t *pos, dir_emit_fn emit, void *ctx)
+{
     for (; *pos < FIRST; ++*pos) {
         uint64_t ino = *pos ? parent_ino(i) : i->ino;
         if (!emit(ctx, *pos ? ".." : ".", (size_t)*pos + 1, ino, DT_DIR, *pos + 1))
@@ -218,6 +250,33 @@ static int ovl_iterate(struct file *f, int64_t *pos, dir_emit_fn emit, void *ctx
         if (!e->hidden && !emit(ctx, e->name, strlen(e->name), e->ino, e->type, *pos + 1))
             return 0;
     }
+    return 0;
+}
+
+static int ovl_iterate(struct file *f, int64_t *pos, dir_emit_fn emit, void *ctx)
+{
+    struct dir_file *df = f->priv;
+    struct inode *i = f->inode;
+
+    if ((!df->merged && !df->lower) || *pos == 0) {
+        int ret = begin_read(i, df);
+        if (ret < 0)
+            return ret;
+    }
+    if (df->merged)
+        return iterate_merged(i, df->merged, pos, emit, ctx);
+    struct passing p = {emit, ctx, parent_ino(i)};
+    return df->lower->ops->iterate ? df->lower->ops->iterate(df->lower, pos, pass_on, &p) : -ENOTDIR;
+}
+
+static const struct file_ops ovl_dir_ops;
+
+int ovl_open_dir(struct file *f)
+{
+    f->priv = calloc(1, sizeof(struct dir_file));
+    if (!f->priv)
+        return -ENOMEM;
+    f->ops = &ovl_dir_ops;
     return 0;
 }
 
@@ -238,10 +297,11 @@ static int ovl_dir_fsync(struct file *f, bool data_only)
 
 static void ovl_dir_release(struct file *f)
 {
-    listing_free(f->priv);
+    forget_read(f->priv);
+    free(f->priv);
 }
 
-const struct file_ops ovl_dir_ops = {
+static const struct file_ops ovl_dir_ops = {
     .llseek = ovl_dir_llseek,
     .iterate = ovl_iterate,
     .fsync = ovl_dir_fsync,
