@@ -1,0 +1,794 @@
+#!/usr/bin/env python3
+"""The command line of `sbox run`: exit codes, options, signals, terminal, users, and what is left when parts of it die.
+
+Prints one line a test, `ok` or `FAILED`, and exits non-zero if any failed. Usage: cli_test.py [--sbox FILE]
+[--platform NAME] [TEST…]; without names all tests run.
+"""
+import argparse
+import fcntl
+import json
+import os
+import pathlib
+import pty
+import random
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+LIMIT = 60  # seconds until a run counts as hung
+TESTS = []
+SBOX = ROOT / "build/dev/sbox"
+PLATFORM = "ptrace"
+IS_ROOT = os.geteuid() == 0
+
+
+class Skip(Exception):
+    pass
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def command(*args):
+    return [str(SBOX), "run", "--platform", PLATFORM, *map(str, args)]
+
+
+def sbox(*args, **kwargs):
+    kwargs.setdefault("cwd", "/usr")
+    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run(command(*args), capture_output=True, text=True, timeout=LIMIT, **kwargs)
+
+
+def start(*args, **kwargs):
+    kwargs.setdefault("cwd", "/usr")
+    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.Popen(command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+
+
+def wait_for_line(process, text):
+    """Reads the process' output line by line until one is `text`."""
+    for line in process.stdout:
+        if line.rstrip("\n") == text:
+            return
+    raise AssertionError(f"no line {text!r} came; stderr: {process.stderr.read()!r}")
+
+
+def equal(got, wanted, what=""):
+    assert got == wanted, f"{what}: got {got!r}, wanted {wanted!r}"
+
+
+def one_line(result, code, words):
+    """It failed as sbox's own failures do: this exit code and one clear line."""
+    equal(result.returncode, code, "exit code")
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("sbox: "), f"not one line: {result.stderr!r}"
+    assert re.search(words, lines[0]), f"{words!r} is not in {lines[0]!r}"
+
+
+def output(result, text, code=0):
+    equal(result.stdout, text, f"output (stderr {result.stderr!r})")
+    equal(result.returncode, code, "exit code")
+
+
+def children(pid):
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+        except OSError:
+            pass
+    return found
+
+
+def family(pid):
+    """pid's descendants."""
+    result = []
+    for child in children(pid):
+        result += [child, *family(child)]
+    return result
+
+
+def alive(pid):
+    try:
+        return "Z" not in pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+def wait_until_gone(pids, what, seconds=5):
+    end = time.monotonic() + seconds
+    while any(alive(pid) for pid in pids):
+        assert time.monotonic() < end, f"{what}: still there: {[p for p in pids if alive(p)]}"
+        time.sleep(0.02)
+
+
+def cgroups():
+    return {str(p) for p in pathlib.Path("/sys/fs/cgroup").glob("**/sbox-*")}
+
+
+# ---- exit codes ----
+
+
+@test
+def code_of_the_program():
+    for code in (0, 1, 3, 125, 255):
+        equal(sbox("sh", "-c", f"exit {code}").returncode, code)
+
+
+@test
+def code_of_a_signal():
+    for name, number in (("KILL", 9), ("TERM", 15), ("SEGV", 11), ("ABRT", 6), ("INT", 2), ("USR1", 10), ("PIPE", 13)):
+        equal(sbox("sh", "-c", f"kill -{name} $$").returncode, 128 + number, name)
+
+
+@test
+def program_not_found():
+    one_line(sbox("no-such-program"), 127, "no-such-program")
+    one_line(sbox("/no/such/program"), 127, "/no/such/program")
+    one_line(sbox("./no-such-program"), 127, "no-such-program")
+
+
+@test
+def program_cannot_be_run():
+    one_line(sbox("/etc/passwd"), 126, "/etc/passwd.*Permission denied")
+    one_line(sbox("/etc"), 126, "/etc.*directory")
+    with tempfile.TemporaryDirectory() as d:
+        bad = pathlib.Path(d, "bad")
+        bad.write_bytes(b"\x7fELF" + bytes(100))
+        bad.chmod(0o755)
+        one_line(sbox("--ro", d, bad), 126, "Exec format error")
+
+
+@test
+def script_without_interpreter_line():
+    with tempfile.TemporaryDirectory() as d:
+        script = pathlib.Path(d, "script")
+        script.write_text("echo $0 $1; exit 4\n")
+        script.chmod(0o755)
+        output(sbox("--ro", d, script, "word"), f"{script} word\n", 4)
+
+
+@test
+def daemons_end_with_the_program():
+    r = start("sh", "-c", "sleep 1000 & echo up; exit 0")
+    wait_for_line(r, "up")
+    equal(r.wait(LIMIT), 0)
+
+
+# ---- the command line ----
+
+
+@test
+def bad_options():
+    one_line(sbox("--bogus", "true"), 125, "--bogus")
+    one_line(sbox("-x", "true"), 125, "-x")
+    one_line(sbox(), 125, "no program")
+    one_line(sbox("--"), 125, "no program")
+    one_line(sbox("--strace=1", "true"), 125, "takes no value")
+    for name in "rw ro rootfs net memory pids cpus timeout env cwd user hostname platform report".split():
+        one_line(sbox("--" + name), 125, f"--{name} needs a value")
+    for option in ("--memory x", "--memory 5", "--memory -1M", "--pids 0", "--pids 1.5", "--cpus 0", "--cpus two",
+                   "--timeout 0", "--timeout 5x", "--env =", "--cwd relative", "--platform kvm", "--net host",
+                   "--hostname " + "x" * 65, "--user nosuchuser", "--user 0:nosuchgroup", "--rw relative:guest",
+                   "--rw /usr:/", "--rw /no/such/file", "--ro :/x", "--rootfs /no/such/dir", "--rootfs /etc/passwd",
+                   "--report /no/such/dir/file"):
+        one_line(sbox(*option.split(" "), "true"), 125, option.split(" ")[0])
+
+
+@test
+def help_and_version():
+    for words in (["help"], ["--help"], ["run", "--help"], ["run", "-h"]):
+        r = subprocess.run([SBOX, *words], capture_output=True, text=True)
+        equal(r.returncode, 0)
+        assert r.stdout.startswith("usage: sbox run") and not r.stderr
+    r = subprocess.run([SBOX, "version"], capture_output=True, text=True)
+    assert re.fullmatch(r"sbox \d+\.\d+\.\d+\n", r.stdout)
+    r = subprocess.run([SBOX], capture_output=True, text=True)
+    equal(r.returncode, 125)
+    one_line(subprocess.run([SBOX, "frobnicate"], capture_output=True, text=True), 125, "frobnicate")
+
+
+@test
+def two_spellings():
+    r = subprocess.run([SBOX, "do", f"--platform={PLATFORM}", "--", "echo", "--", "-x"], capture_output=True, text=True)
+    output(r, "-- -x\n")
+
+
+@test
+def environment():
+    env = {"PATH": "/usr/bin:/bin", "SECRET": "s", "LANG": "C", "LC_TIME": "C", "TERM": "dumb", "HOME": "/home/nobody-here"}
+    r = sbox("--env", "A=1", "--env", "B=", "--env", "A=2", "--env", "SECRET", "--env", "NOT_SET", "env", env=env)
+    got = dict(line.split("=", 1) for line in r.stdout.splitlines())
+    for name, value in (("A", "2"), ("B", ""), ("SECRET", "s"), ("LANG", "C"), ("LC_TIME", "C"), ("TERM", "dumb"),
+                        ("PATH", "/usr/bin:/bin"), ("HOME", "/home/nobody-here"), ("PWD", "/usr")):
+        equal(got.get(name), value, name)
+    assert "NOT_SET" not in got
+    assert "SECRET" not in sbox("env", env=env).stdout
+    assert "PATH=" in sbox("/usr/bin/env", env={}).stdout
+
+
+@test
+def working_directory():
+    output(sbox("pwd"), "/usr\n")
+    output(sbox("--cwd", "/etc", "pwd"), "/etc\n")
+    one_line(sbox("--cwd", "/no/such", "pwd"), 125, "/no/such")
+    with tempfile.TemporaryDirectory(dir="/var") as d:
+        pathlib.Path(d, "here").write_text("text")
+        output(sbox("sh", "-c", "pwd; cat here; echo new > here; cat here; ls", cwd=d), f"{d}\ntextnew\nhere\n")
+        equal(pathlib.Path(d, "here").read_text(), "text", "the host's file")
+
+
+@test
+def user():
+    output(sbox("--user", "nobody", "id"), "uid=65534(nobody) gid=65534(nogroup) groups=65534(nogroup)\n")
+    output(sbox("--user", "12:34", "sh", "-c", "id -u; id -g"), "12\n34\n")
+    output(sbox("--user", "root", "sh", "-c", "id -u; touch /tmp/x && stat -c %u:%g /tmp/x"), "0\n0:0\n")
+    output(sbox("id", "-u"), f"{os.geteuid()}\n")
+
+
+@test
+def host_name():
+    output(sbox("hostname"), "sbox\n")
+    output(sbox("--hostname", "box-7", "uname", "-n"), "box-7\n")
+
+
+# ---- files ----
+
+
+@test
+def the_view():
+    r = sbox("ls", "-1", "/")
+    for name in ("bin", "dev", "etc", "lib", "proc", "sbin", "sys", "tmp", "usr", "var"):
+        assert name in r.stdout.split(), f"{name} is missing in {r.stdout!r}"
+    for name in ("run", "boot", "mnt", "opt", "srv"):
+        assert name not in r.stdout.split(), f"{name} is shown"
+    if os.path.islink("/bin"):
+        output(sbox("readlink", "/bin"), os.readlink("/bin") + "\n")
+    output(sbox("sh", "-c", "ls -A /tmp /var/tmp $HOME"),
+           sbox("sh", "-c", 'printf "%s:\\n\\n" /tmp /var/tmp; echo $HOME:').stdout.replace("/tmp:", "/tmp:", 1))
+    output(sbox("sh", "-c", "echo x > /usr/new && cat /usr/new && rm /usr/bin/env && ls /usr/bin/env 2>/dev/null",
+                "--user", "root") if not IS_ROOT else
+           sbox("sh", "-c", "echo x > /usr/new && cat /usr/new && rm /usr/bin/env; ls /usr/bin/env 2>/dev/null"), "x\n", 2)
+    assert os.path.exists("/usr/bin/env") and not os.path.exists("/usr/new")
+
+
+@test
+def home_is_hidden():
+    with tempfile.TemporaryDirectory(dir="/var") as d:
+        env = dict(os.environ, HOME=d)
+        pathlib.Path(d, "key").write_text("secret")
+        output(sbox("sh", "-c", "pwd; ls -A; echo x > f && cat f", cwd=d, env=env), f"{d}\nx\n")
+        sub = pathlib.Path(d, "sub")
+        sub.mkdir()
+        output(sbox("sh", "-c", "pwd; ls -A ..", cwd=sub, env=env), f"{sub}\nsub\n")
+        output(sbox("--ro", ".", "cat", "key", cwd=d, env=env), "secret")
+        one_line(sbox("./program", cwd=d, env=env), 127, "--ro .")
+
+
+@test
+def rw_and_ro():
+    with tempfile.TemporaryDirectory(dir="/var") as d:
+        a, b = pathlib.Path(d, "a"), pathlib.Path(d, "b")
+        a.mkdir(), b.mkdir()
+        (b / "file").write_text("old")
+        r = sbox("--rw", a, "--ro", b, "sh", "-c", f"echo 1 > {a}/new; cat {b}/file; echo 2 > {b}/file")
+        equal(r.stdout, "old")
+        assert "Read-only file system" in r.stderr
+        equal((a / "new").read_text(), "1\n")
+        equal((b / "file").read_text(), "old")
+        output(sbox("--rw", f"{a}:/data/x", "sh", "-c", "echo 3 > /data/x/new; ls -d /data/x"), "/data/x\n")
+        equal((a / "new").read_text(), "3\n")
+        output(sbox("--ro", f"{b}/file:/data/one", "cat", "/data/one"), "old")
+        output(sbox("--rw", "a", "sh", "-c", "echo 4 > a/new", cwd=d), "")
+        equal((a / "new").read_text(), "4\n")
+
+
+@test
+def rootfs():
+    busybox = shutil.which("busybox")
+    with tempfile.TemporaryDirectory(dir="/var") as d:
+        root = pathlib.Path(d)
+        (root / "bin").mkdir()
+        (root / "etc").mkdir()
+        (root / "etc/passwd").write_text("me:x:7:8:Me:/me:/bin/sh\n")
+        guest = ROOT / "build/dev/tests/guest"
+        programs = [busybox] if busybox else sorted(guest.glob("files"))
+        if not programs:
+            raise Skip("no static program to put in")
+        shutil.copy(programs[0], root / "bin/prog")
+        if busybox:
+            os.symlink("prog", root / "bin/sh")
+            output(sbox("--rootfs", d, "--user", "me", "/bin/sh", "-c", "echo /*; echo $HOME"),
+                   "/bin /dev /etc /proc /sys /tmp /var\n/me\n")
+        else:
+            assert sbox("--rootfs", d, "/bin/prog").returncode in (0, 1)
+
+
+# ---- standard descriptors ----
+
+
+@test
+def pipes():
+    r = subprocess.run(command("cat"), input="some\ntext\n", capture_output=True, text=True, cwd="/usr", timeout=LIMIT)
+    output(r, "some\ntext\n")
+    r = subprocess.run(["sh", "-c", " ".join(command("yes")) + " | head -n 2; echo ${PIPESTATUS:-}"], capture_output=True,
+                       text=True, cwd="/usr", timeout=LIMIT)
+    equal(r.stdout, "y\ny\n\n")
+    big = "x" * 300000
+    r = subprocess.run(command("cat"), input=big, capture_output=True, text=True, cwd="/usr", timeout=LIMIT)
+    output(r, big)
+
+
+@test
+def pipe_ends_when_the_program_closes_it():
+    p = start("sh", "-c", "exec >&- ; sleep 30")
+    equal(p.stdout.read(), "")
+    p.kill()
+    p.wait(LIMIT)
+
+
+@test
+def closed_descriptors():
+    for fd in (0, 1, 2):
+        r = subprocess.run(["sh", "-c", f"exec {fd}{'<' if fd == 0 else '>'}&-; exec \"$@\"", "sh",
+                            *command("sh", "-c", "ls /proc/self/fd | wc -l; exit 7")],
+                           capture_output=True, text=True, cwd="/usr", timeout=LIMIT)
+        equal(r.returncode, 7, f"descriptor {fd} closed")
+    r = subprocess.run(["sh", "-c", "exec 0<&- 1>&- 2>&-; exec \"$@\"", "sh", *command("sh", "-c", "exit 7")], timeout=LIMIT)
+    equal(r.returncode, 7)
+
+
+@test
+def inherited_descriptors_stay_out():
+    with open("/etc/passwd") as f:
+        r = sbox("ls", "/proc/self/fd", pass_fds=[f.fileno()])
+    equal(r.stdout.split(), ["0", "1", "2", "3"], "3 is that of ls")
+
+
+@test
+def output_to_a_file():
+    with tempfile.TemporaryFile() as f:
+        f.write(b"before\n")
+        f.flush()
+        subprocess.run(command("sh", "-c", "echo one; echo two >&2"), stdout=f, stderr=f, cwd="/usr", timeout=LIMIT)
+        f.seek(0)
+        equal(f.read(), b"before\none\ntwo\n")
+
+
+# ---- limits ----
+
+
+@test
+def time_limit():
+    begin = time.monotonic()
+    one_line(sbox("--timeout", "300ms", "sleep", "100"), 124, "timeout")
+    assert time.monotonic() - begin < 10
+    output(sbox("--timeout", "1m", "echo", "fast"), "fast\n")
+
+
+@test
+def memory_limit():
+    program = "x = bytearray(400 << 20); print(len(x))"
+    r = sbox("--memory", "100M", "python3", "-c", program)
+    assert r.returncode != 0 and not r.stdout, f"{r}"
+    assert "memory" in r.stderr.lower(), r.stderr
+    output(sbox("--memory", "2G", "python3", "-c", program), f"{400 << 20}\n")
+    text = sbox("--memory", "100M", "grep", "MemTotal", "/proc/meminfo").stdout
+    equal(text.split()[1], str(100 << 10))
+
+
+@test
+def process_limit():
+    r = sbox("--pids", "4", "sh", "-c", "for i in 1 2 3 4 5 6; do sleep 0.1 & done; wait")
+    assert r.returncode == 2 and "ork" in r.stderr, f"{r}"
+    output(sbox("--pids", "4", "sh", "-c", "sleep 0.1 & sleep 0.1 & wait; echo done"), "done\n")
+
+
+@test
+def cpu_limit():
+    output(sbox("--cpus", "1", "nproc"), "1\n")
+    before = cgroups()
+    output(sbox("--cpus", "0.5", "echo", "x"), "x\n")
+    equal(cgroups() - before, set(), "cgroups left")
+
+
+@test
+def report():
+    with tempfile.TemporaryDirectory() as d:
+        file = pathlib.Path(d, "report")
+        sbox("--report", file, "sh", "-c", "exit 3")
+        r = json.loads(file.read_text())
+        equal((r["exit"]["code"], r["exit"]["signal"], r["exit"]["error"]), (3, None, None))
+        assert r["wall_seconds"] > 0 and r["memory"]["peak_bytes"] > 0 and r["cpu"]["user_seconds"] >= 0
+        assert r["system_calls"]["total"] > 5 and "execve" not in r["refused"]
+        sbox("--report", file, "sh", "-c", "kill -9 $$")
+        r = json.loads(file.read_text())
+        equal((r["exit"]["code"], r["exit"]["signal"]), (137, 9))
+        sbox("--report", file, "--timeout", "0.2", "sleep", "9")
+        r = json.loads(file.read_text())
+        equal((r["exit"]["code"], r["exit"]["timed_out"]), (124, True))
+        sbox("--report", file, "/no/such")
+        r = json.loads(file.read_text())
+        equal(r["exit"]["code"], 127)
+        assert "/no/such" in r["exit"]["error"]
+
+
+@test
+def strace():
+    r = sbox("--strace", "/bin/echo", "x")
+    equal(r.stdout, "x\n")
+    assert re.search(r"^\[\d+\] write\(1, .*\) = 2$", r.stderr, re.M), r.stderr
+
+
+# ---- signals ----
+
+
+@test
+def signals_are_passed_on():
+    for name in ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ALRM"):
+        p = start("sh", "-c", f"trap 'echo got; exit 9' {name}; echo ready; while :; do sleep 0.05; done")
+        wait_for_line(p, "ready")
+        p.send_signal(getattr(signal, "SIG" + name))
+        equal(p.wait(LIMIT), 9, name)
+        equal(p.stdout.read(), "got\n", name)
+
+
+@test
+def signals_end_the_program():
+    for name, code in (("TERM", 143), ("INT", 130), ("HUP", 129)):
+        p = start("sh", "-c", "echo ready; exec sleep 100")
+        wait_for_line(p, "ready")
+        time.sleep(0.2)
+        p.send_signal(getattr(signal, "SIG" + name))
+        equal(p.wait(LIMIT), code, name)
+
+
+@test
+def ignored_signals_stay_ignored():
+    p = subprocess.Popen(["nohup", *command("sh", "-c", "echo ready; sleep 1; echo still here")], stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True, cwd="/usr")
+    wait_for_line(p, "ready")
+    p.send_signal(signal.SIGHUP)
+    equal(p.wait(LIMIT), 0)
+    equal(p.stdout.read(), "still here\n")
+
+
+@test
+def stop_and_continue():
+    p = start("sh", "-c", "echo ready; sleep 0.5; echo end")
+    wait_for_line(p, "ready")
+    p.send_signal(signal.SIGTSTP)
+    pid, status = os.waitpid(p.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), f"status {status:x}"
+    p.send_signal(signal.SIGCONT)
+    equal(p.wait(LIMIT), 0)
+    equal(p.stdout.read(), "end\n")
+
+
+# ---- terminal ----
+
+
+class Terminal:
+    """A shell of its own on a pseudo-terminal; ^A… are typed with type()."""
+
+    def __init__(self, rows=24, columns=80, program=("bash", "--norc", "--noprofile", "-i")):
+        self.seen = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir("/usr")
+            os.environ.update(PS1="PROMPT> ", TERM="dumb", HISTFILE="/dev/null")
+            os.execvp(program[0], program)
+        self.resize(rows, columns)
+        self.expect("PROMPT> ")
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def expect(self, text, seconds=LIMIT):
+        """Waits until text comes; returns what came up to its end."""
+        end = time.monotonic() + seconds
+        while text not in self.seen:
+            left = end - time.monotonic()
+            assert left > 0 and select.select([self.fd], [], [], left)[0], f"waited for {text!r}, saw {self.seen!r}"
+            try:
+                self.seen += os.read(self.fd, 4096).decode(errors="replace").replace("\r\n", "\n")
+            except OSError as e:
+                raise AssertionError(f"the terminal ended; waited for {text!r}, saw {self.seen!r}") from e
+        at = self.seen.index(text) + len(text)
+        before, self.seen = self.seen[:at], self.seen[at:]
+        return before
+
+    def run(self, line):
+        """Types a command line; returns what it printed when the prompt is back."""
+        self.type(line + "\n")
+        self.expect("\n")
+        return self.expect("PROMPT> ").removesuffix("PROMPT> ")
+
+    def sbox(self, line):
+        return f"{SBOX} run --platform {PLATFORM} {line}"
+
+    def modes(self):
+        return termios.tcgetattr(self.fd)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        os.waitpid(self.pid, 0)
+
+
+@test
+def terminal_size():
+    with Terminal(33, 77) as t:
+        equal(t.run(t.sbox("stty size")), "33 77\n")
+        equal(t.run(t.sbox("tty") + "; echo $?"), t.run("tty") + "0\n")
+        t.type(t.sbox("""sh -c 'trap "stty size; exit 0" WINCH; echo ready; while :; do sleep 0.05; done'""") + "\n")
+        t.expect("ready\n")
+        t.resize(44, 99)
+        t.expect("44 99\n")
+        t.expect("PROMPT> ")
+
+
+@test
+def terminal_interrupt():
+    with Terminal() as t:
+        t.type(t.sbox("sh -c 'echo ready; exec sleep 100'") + "\n")
+        t.expect("ready\n")
+        time.sleep(0.2)
+        t.type("\x03")
+        t.expect("PROMPT> ")
+        equal(t.run("echo $?"), "130\n")
+        t.type(t.sbox("""sh -c 'trap "echo caught" INT; echo ready; sleep 1; echo after'""") + "\n")
+        t.expect("ready\n")
+        time.sleep(0.2)
+        t.type("\x03")
+        t.expect("caught\n")
+        t.expect("PROMPT> ")
+
+
+@test
+def terminal_stop():
+    with Terminal() as t:
+        t.type(t.sbox("sh -c 'echo ready; sleep 1; echo end'") + "\n")
+        t.expect("ready\n")
+        time.sleep(0.2)
+        t.type("\x1a")
+        t.expect("Stopped")
+        t.expect("PROMPT> ")
+        time.sleep(1.2)
+        equal(t.run("echo alone"), "alone\n")
+        t.type("fg\n")
+        t.expect("end\n")
+        t.expect("PROMPT> ")
+        equal(t.run("echo $?"), "0\n")
+
+
+@test
+def terminal_shell_inside():
+    """A job-control shell inside has jobs of its own."""
+    with Terminal() as t:
+        t.type(t.sbox("--env PS1='INSIDE> ' bash --norc --noprofile -i") + "\n")
+        t.expect("INSIDE> ")
+        t.type("sh -c 'echo ready; sleep 1; echo end'\n")
+        t.expect("ready\n")
+        time.sleep(0.2)
+        t.type("\x1a")
+        t.expect("Stopped")
+        t.expect("INSIDE> ")
+        t.type("fg\n")
+        t.expect("end\n")
+        t.expect("INSIDE> ")
+        t.type("sleep 100\n")
+        time.sleep(0.5)
+        t.type("\x03")
+        t.expect("INSIDE> ")
+        t.type("exit 5\n")
+        t.expect("PROMPT> ")
+        equal(t.run("echo $?"), "5\n")
+
+
+@test
+def terminal_background():
+    """A background job must not take what is typed; in the foreground it may."""
+    with Terminal() as t:
+        t.run(t.sbox("sh -c 'read line; echo got $line'") + " &")
+        time.sleep(1)
+        assert "Stopped" in t.run(""), "a background reader was not stopped"
+        t.type("fg\n")
+        t.expect("got $line'\n")
+        t.type("words\n")
+        t.expect("got words\n")
+        t.expect("PROMPT> ")
+
+
+@test
+def terminal_modes_come_back():
+    with Terminal() as t:
+        t.run("true")
+        t.run(t.sbox("stty -icanon -echo -isig"))
+        assert "-echo " not in t.run("stty -a | grep -o -e '-echo ' ; true"), "echo stayed off"
+        t.run(t.sbox("sh -c 'stty raw -echo; kill -9 $$'"))
+        equal(t.run("echo whole"), "whole\n")
+
+
+@test
+def terminal_dev_tty():
+    with Terminal() as t:
+        equal(t.run("echo piped | " + t.sbox("sh -c 'echo to the terminal > /dev/tty; cat'")), "to the terminal\npiped\n")
+
+
+# ---- users and namespaces ----
+
+
+def as_nobody(*args, **kwargs):
+    if not IS_ROOT:
+        raise Skip("needs root to become another user")
+    copy = pathlib.Path(tempfile.gettempdir(), f"sbox-test-{os.getpid()}")
+    if not copy.exists():
+        shutil.copy(SBOX, copy)
+        copy.chmod(0o755)
+    kwargs.setdefault("cwd", "/usr")
+    return subprocess.run(["setpriv", "--reuid", "1234", "--regid", "1234", "--clear-groups", str(copy), "run", "--platform",
+                           PLATFORM, *map(str, args)], capture_output=True, text=True, timeout=LIMIT,
+                          stdin=subprocess.DEVNULL, **kwargs)
+
+
+@test
+def ordinary_user():
+    output(as_nobody("sh", "-c", "id -u; id -g; stat -c %U /usr /etc/passwd"), "1234\n1234\nroot\nroot\n")
+    r = as_nobody("cat", "/etc/shadow")
+    assert r.returncode == 1 and "Permission denied" in r.stderr, f"{r}"
+    with tempfile.TemporaryDirectory(dir="/var") as d:
+        os.chown(d, 1234, 1234)
+        output(as_nobody("--rw", d, "--user", "root", "sh", "-c", f"id -u; echo x > {d}/f; stat -c %u {d}/f"), "0\n0\n")
+        equal(os.stat(f"{d}/f").st_uid, 1234)
+    r = as_nobody("--memory", "200M", "echo", "x")
+    equal((r.returncode, r.stdout), (0, "x\n"))
+
+
+@test
+def namespaces_forbidden():
+    if not IS_ROOT:
+        raise Skip("needs root to change the limit")
+    file = pathlib.Path("/proc/sys/user/max_user_namespaces")
+    old = file.read_text()
+    try:
+        # In a namespace of our own, so that nobody else on the machine is concerned.
+        r = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+                            'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh", *command("true")],
+                           capture_output=True, text=True, cwd="/usr", timeout=LIMIT)
+        if "max_user_namespaces" in r.stderr and "sh:" in r.stderr:
+            raise Skip("the limit cannot be changed here")
+        one_line(r, 125, "max_user_namespaces|user namespaces")
+    finally:
+        equal(file.read_text(), old)
+
+
+# ---- ends ----
+
+
+def dying(victim):
+    """A run of which `victim(pids)` kills something: (result of wait, stderr). Everything must be gone after it."""
+    before = cgroups()
+    p = start("--memory", "500M", "sh", "-c", "sleep 100 & echo ready; sleep 100")
+    wait_for_line(p, "ready")
+    pids = family(p.pid)
+    victim(p, pids)
+    code = p.wait(LIMIT)
+    wait_until_gone(pids, "after the kill")
+    end = time.monotonic() + 5
+    while cgroups() - before and time.monotonic() < end:
+        time.sleep(0.05)
+    equal(cgroups() - before, set(), "cgroups left")
+    return code, p.stderr.read()
+
+
+def named(pids, what):
+    """The sentry has the stubs as children, the gofer has none."""
+    parts = [p for p in pids if pathlib.Path(f"/proc/{p}/comm").read_text().strip() == "sbox"]
+    for p in parts:
+        below = [pathlib.Path(f"/proc/{c}/comm").read_text().strip() for c in children(p)]
+        if what == "sentry" and below:
+            return p
+        if what == "gofer" and not below and p != min(parts):
+            return p
+    raise AssertionError(f"no {what} in {pids}")
+
+
+@test
+def sentry_killed():
+    code, err = dying(lambda p, pids: os.kill(named(pids, "sentry"), signal.SIGKILL))
+    equal(code, 125)
+    assert re.fullmatch(r"sbox: .*sentry.*\n", err), err
+
+
+@test
+def gofer_killed():
+    code, err = dying(lambda p, pids: os.kill(named(pids, "gofer"), signal.SIGKILL))
+    equal(code, 125)
+    assert re.fullmatch(r"sbox: .*gofer.*\n", err), err
+
+
+@test
+def sbox_killed():
+    for _ in range(5):
+        code, _ = dying(lambda p, pids: p.kill())
+        equal(code, -9)
+
+
+@test
+def sbox_killed_at_random():
+    before = cgroups()
+    for _ in range(20):
+        p = start("--memory", "500M", "true")
+        time.sleep(random.random() * 0.12)
+        pids = family(p.pid)
+        p.kill()
+        p.wait(LIMIT)
+        wait_until_gone(pids, "after the kill")
+    end = time.monotonic() + 5
+    while cgroups() - before and time.monotonic() < end:
+        time.sleep(0.05)
+    equal(cgroups() - before, set(), "cgroups left")
+
+
+@test
+def many_at_once():
+    runs = [start("sh", "-c", f"echo {i}; exit {i}") for i in range(10)]
+    for i, p in enumerate(runs):
+        equal(p.communicate(timeout=LIMIT)[0], f"{i}\n")
+        equal(p.returncode, i)
+
+
+def run_one(function):
+    begin = time.monotonic()
+    try:
+        function()
+        word, extra = "ok", ""
+    except Skip as e:
+        word, extra = "skipped", f": {e}"
+    except Exception as e:
+        last = traceback.extract_tb(e.__traceback__)
+        where = [f.lineno for f in last if f.name == function.__name__][:1]
+        word, extra = "FAILED", f" (line {where[0] if where else '?'}): {type(e).__name__}: {e}"
+    print(f"{word:7} {function.__name__}{extra} [{time.monotonic() - begin:.1f} s]", flush=True)
+    return word
+
+
+def main():
+    global SBOX, PLATFORM
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sbox", default=SBOX, type=pathlib.Path)
+    parser.add_argument("--platform", default=PLATFORM)
+    parser.add_argument("tests", nargs="*")
+    args = parser.parse_args()
+    SBOX, PLATFORM = args.sbox.resolve(), args.platform
+    chosen = [t for t in TESTS if not args.tests or t.__name__ in args.tests]
+    results = [run_one(t) for t in chosen]
+    print(f"{results.count('ok')} passed, {results.count('FAILED')} failed, {results.count('skipped')} skipped")
+    copy = pathlib.Path(tempfile.gettempdir(), f"sbox-test-{os.getpid()}")
+    copy.unlink(missing_ok=True)
+    return 1 if "FAILED" in results or not results else 0
+
+
+sys.exit(main())
