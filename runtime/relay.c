@@ -158,15 +158,21 @@ static int serve(struct relay *r, const char *text, size_t len, struct error *e)
     return ret;
 }
 
-/* Takes what the sentry has sent; GO_ON also if there is nothing. */
+/* Takes all that the sentry has sent; GO_ON also if there is nothing. */
 static int receive(struct relay *r, struct error *e)
 {
     static char text[CONTROL_MAX];
-    ssize_t n = recv(r->sandbox->control_fd, text, sizeof(text), MSG_DONTWAIT);
+    int ret = GO_ON;
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return GO_ON;
-    return n <= 0 ? sandbox_explain_sentry(r->sandbox, e) : serve(r, text, (size_t)n, e);
+    while (ret == GO_ON) {
+        ssize_t n = recv(r->sandbox->control_fd, text, sizeof(text), MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
+        ret = n <= 0 ? sandbox_explain_sentry(r->sandbox, e) : serve(r, text, (size_t)n, e);
+    }
+    return ret;
 }
 
 static int64_t now(void)

@@ -84,11 +84,25 @@ static int add_stdio(struct task *t, const struct boot_config *cfg)
 
 static struct task *make_init(const struct boot_config *cfg, const struct path *root)
 {
-    struct cred *cred = cred_new(cfg->uid, cfg->gid, cfg->groups, cfg->ngroups);
+    struct cred *cred = cred_new(0, 0, NULL, 0);
     struct files *files = files_new();
     struct fs_context *fs = fs_context_new(root, root, cfg->umask);
 
     return cred && files && fs ? task_create_init(cred, files, fs) : NULL;
+}
+
+/* Until here it was root, for whom the file tree is built. */
+static int become_user(const struct boot_config *cfg, struct task *t)
+{
+    const struct cred *cred = cred_new(cfg->uid, cfg->gid, cfg->groups, cfg->ngroups), *old = t->cred;
+
+    if (!cred)
+        return -ENOMEM;
+    lock(&tasks_lock);
+    t->cred = cred;
+    unlock(&tasks_lock);
+    cred_put(old);
+    return 0;
 }
 
 /* The task that runs the program: process 1, or below an init of our own. */
@@ -126,13 +140,26 @@ static const char *path_of(char **envp)
     return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
+/* No program has zeros in its first lines unless it is meant for a machine. */
+static bool is_text(struct task *t, const char *name)
+{
+    char start[128];
+    struct file *f;
+
+    if (vfs_open_exec(t, AT_FDCWD, name, LOOKUP_FOLLOW, &f) < 0)
+        return false;
+    ssize_t n = file_pread_kernel(f, start, sizeof(start), 0);
+    file_put(f);
+    return n >= 0 && !memchr(start, '\0', (size_t)n);
+}
+
 /* A file that is no program is taken for a shell script. */
 static int run_file(struct task *t, const struct boot_config *cfg, const char *name)
 {
     int ret = exec_init(t, name, cfg->argv, cfg->envp);
     size_t argc = 0;
 
-    if (ret != -ENOEXEC)
+    if (ret != -ENOEXEC || !is_text(t, name))
         return ret;
     while (cfg->argv[argc])
         argc++;
@@ -168,6 +195,17 @@ static int start_program(struct task *t, const struct boot_config *cfg)
         dir += len + 1;
     }
     return denied ? -EACCES : -ENOENT;
+}
+
+/* Says why the program did not start; for a directory execve(2) has no word of its own. */
+_Noreturn static void program_fails(struct task *t, const struct boot_config *cfg, int err)
+{
+    struct path p;
+
+    if (err == -EACCES && strchr(cfg->path, '/') &&
+        path_lookup(t, AT_FDCWD, cfg->path, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p) == 0)
+        err = -EISDIR;
+    control_fail(err == -ENOENT ? 127 : 126, cfg->path, err);
 }
 
 /* A gofer that does not answer is given up. Set before the lock-in, whose filter does not let sockets be changed. */
@@ -210,6 +248,7 @@ static void prepare(const struct boot_config *cfg)
 static struct task *build(const struct boot_config *cfg)
 {
     struct path root;
+    const char *where;
 
     int ret = uts_set(UTS_HOSTNAME, cfg->hostname, strlen(cfg->hostname));
     if (ret < 0)
@@ -217,14 +256,17 @@ static struct task *build(const struct boot_config *cfg)
     ret = boot_root(cfg, &root);
     if (ret < 0)
         control_fail(125, "cannot mount the sandbox's root", ret);
+    task_limit_affinity(cfg->cpus);
     struct task *init = make_init(cfg, &root);
     struct task *t = init ? make_main(cfg, init) : NULL;
     if (!t)
         control_fail(125, "cannot make the first process", -ENOMEM);
     current = t;
-    ret = boot_mounts(cfg, t, &root);
+    ret = boot_mounts(cfg, t, &root, &where);
     if (ret < 0)
-        control_fail(125, "cannot build the sandbox's file tree", ret);
+        control_fail(125, where, ret);
+    if (become_user(cfg, t) < 0)
+        control_fail(125, "cannot take the program's user", -ENOMEM);
     path_put(&root);
     ret = add_stdio(t, cfg);
     if (ret < 0)
@@ -251,7 +293,7 @@ void sentry_main(const struct boot_config *cfg)
     control_tell_started();
     ret = start_program(t, cfg);
     if (ret < 0)
-        control_fail(ret == -ENOENT ? 127 : 126, cfg->path, ret);
+        program_fails(t, cfg, ret);
     current = NULL;
     control_loop();
 }

@@ -49,15 +49,16 @@ static int new_root(const struct boot_mount *m, struct dentry **out)
     return ret < 0 || !m->overlay ? ret : overlay_mount(lower, out);
 }
 
-/* Makes the directory `name` below dir; one that is there already is fine. */
-static int make_dir(struct path *dir, const char *name, const struct cred *cred)
+/* Makes the directory (or file) `name` below dir; one that is there already is fine. */
+static int make_entry(struct path *dir, const char *name, bool file, const struct cred *cred)
 {
     struct inode *parent = dentry_inode(dir->dentry), *made = NULL;
 
-    if (!parent || !parent->ops->mkdir)
+    if (!parent || !parent->ops->mkdir || !parent->ops->create)
         return -EROFS;
     lock(&parent->lock);
-    int ret = parent->ops->mkdir(parent, name, 0755, cred, &made);
+    int ret = file ? parent->ops->create(parent, name, 0644, cred, &made)
+                   : parent->ops->mkdir(parent, name, 0755, cred, &made);
     unlock(&parent->lock);
     if (ret == -EEXIST)
         return 0;
@@ -68,8 +69,8 @@ static int make_dir(struct path *dir, const char *name, const struct cred *cred)
     return 0;
 }
 
-/* Walks from root to target, making what is missing. *out is counted. */
-static int walk_making(struct task *t, const struct path *root, const char *target, const struct cred *cred,
+/* Walks from root to target, making what is missing: directories, and last a file if one is wanted. *out is counted. */
+static int walk_making(struct task *t, const struct path *root, const char *target, bool file, const struct cred *cred,
                        struct path *out)
 {
     char buf[PATH_MAX], *rest = buf, *name;
@@ -84,7 +85,7 @@ static int walk_making(struct task *t, const struct path *root, const char *targ
             continue;
         int ret = path_lookup_from(t, &at, name, LOOKUP_FOLLOW, &next);
         if (ret == -ENOENT) {
-            ret = make_dir(&at, name, cred);
+            ret = make_entry(&at, name, file && !rest, cred);
             if (ret == 0)
                 ret = path_lookup_from(t, &at, name, LOOKUP_FOLLOW, &next);
         }
@@ -102,16 +103,16 @@ static int mount_one(struct task *t, const struct boot_mount *m, const struct pa
     struct path at;
     struct dentry *d;
 
-    int ret = walk_making(t, root, m->target, cred, &at);
+    int ret = new_root(m, &d);
     if (ret < 0)
         return ret;
-    ret = new_root(m, &d);
+    ret = walk_making(t, root, m->target, !S_ISDIR(dentry_inode(d)->mode), cred, &at);
     if (ret == 0) {
         ret = mount_at(&at, d, flags_of(m), m->source);
-        if (ret < 0)
-            dentry_put(d);
+        path_put(&at);
     }
-    path_put(&at);
+    if (ret < 0)
+        dentry_put(d);
     return ret;
 }
 
@@ -143,13 +144,16 @@ static int make_links(const struct boot_config *cfg, const struct path *root, co
     return ret;
 }
 
-int boot_mounts(const struct boot_config *cfg, struct task *t, const struct path *root)
+int boot_mounts(const struct boot_config *cfg, struct task *t, const struct path *root, const char **out_where)
 {
     struct cred *cred = cred_new(0, 0, NULL, 0);
     int ret = cred ? make_links(cfg, root, cred) : -ENOMEM;
 
-    for (size_t i = 1; ret == 0 && i < cfg->mount_count; i++)
+    *out_where = "/";
+    for (size_t i = 1; ret == 0 && i < cfg->mount_count; i++) {
+        *out_where = cfg->mounts[i].target;
         ret = mount_one(t, &cfg->mounts[i], root, cred);
+    }
     if (cred)
         cred_put(cred);
     return ret;

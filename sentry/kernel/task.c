@@ -26,6 +26,25 @@ __attribute__((constructor)) static void task_setup(void)
     lock_init(&tasks_lock, RANK_TASKS);
 }
 
+static unsigned cpus_shown; /* 0: all */
+
+void task_limit_affinity(unsigned cpus)
+{
+    cpus_shown = cpus;
+}
+
+/* The first ones that we may use: how many there are is what programs ask. */
+static void read_host_affinity(void)
+{
+    unsigned count = 0;
+
+    if (sched_getaffinity(0, sizeof(host_affinity), &host_affinity) < 0)
+        CPU_SET(0, &host_affinity);
+    for (int cpu = 0; cpus_shown && cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &host_affinity) && ++count > cpus_shown)
+            CPU_CLR(cpu, &host_affinity);
+}
+
 void task_host_affinity(cpu_set_t *out)
 {
     *out = host_affinity;
@@ -172,8 +191,7 @@ struct task *task_create_init(const struct cred *cred, struct files *files, stru
 
     if (!t || !tg || !sh)
         return NULL;
-    if (sched_getaffinity(0, sizeof(host_affinity), &host_affinity) < 0)
-        CPU_SET(0, &host_affinity);
+    read_host_affinity();
     t->cred = cred;
     t->files = files;
     t->fs = fs;

@@ -208,6 +208,9 @@ void pgrp_put(struct pgrp *pg);
 /* The most tasks the sandbox may have (--pids); 0: PID_LIMIT / 4. Called once at boot. */
 void task_set_limit(unsigned limit);
 
+/* How many CPUs guests see; 0: all. Called once at boot, before the first process. */
+void task_limit_affinity(unsigned cpus);
+
 /* The first process. Makes session 1, group 1, pid 1 with the given credentials, files and fs context (references are
  * taken over), but starts nothing: exec does (syscalls/exec.c: init_exec). */
 struct task *task_create_init(const struct cred *cred, struct files *files, struct fs_context *fs) must_check;

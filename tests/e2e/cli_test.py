@@ -256,11 +256,9 @@ def the_view():
         assert name not in r.stdout.split(), f"{name} is shown"
     if os.path.islink("/bin"):
         output(sbox("readlink", "/bin"), os.readlink("/bin") + "\n")
-    output(sbox("sh", "-c", "ls -A /tmp /var/tmp $HOME"),
-           sbox("sh", "-c", 'printf "%s:\\n\\n" /tmp /var/tmp; echo $HOME:').stdout.replace("/tmp:", "/tmp:", 1))
-    output(sbox("sh", "-c", "echo x > /usr/new && cat /usr/new && rm /usr/bin/env && ls /usr/bin/env 2>/dev/null",
-                "--user", "root") if not IS_ROOT else
-           sbox("sh", "-c", "echo x > /usr/new && cat /usr/new && rm /usr/bin/env; ls /usr/bin/env 2>/dev/null"), "x\n", 2)
+    equal(sbox("sh", "-c", "ls -A /tmp; ls -A /var/tmp; ls -A $HOME").stdout, "", "fresh directories")
+    output(sbox("--user", "root", "sh", "-c", "echo x > /usr/new; cat /usr/new; rm /usr/bin/env; ls /usr/bin/env || :"),
+           "x\n")
     assert os.path.exists("/usr/bin/env") and not os.path.exists("/usr/new")
 
 
@@ -300,6 +298,7 @@ def rootfs():
     busybox = shutil.which("busybox")
     with tempfile.TemporaryDirectory(dir="/var") as d:
         root = pathlib.Path(d)
+        root.chmod(0o755)
         (root / "bin").mkdir()
         (root / "etc").mkdir()
         (root / "etc/passwd").write_text("me:x:7:8:Me:/me:/bin/sh\n")
@@ -703,28 +702,25 @@ def dying(victim):
     return code, p.stderr.read()
 
 
-def named(pids, what):
-    """The sentry has the stubs as children, the gofer has none."""
-    parts = [p for p in pids if pathlib.Path(f"/proc/{p}/comm").read_text().strip() == "sbox"]
-    for p in parts:
-        below = [pathlib.Path(f"/proc/{c}/comm").read_text().strip() for c in children(p)]
-        if what == "sentry" and below:
-            return p
-        if what == "gofer" and not below and p != min(parts):
-            return p
-    raise AssertionError(f"no {what} in {pids}")
+def part(p, what):
+    """The sentry is the child that has the stubs as children, the gofer has none; both are in PID namespaces."""
+    parts = [c for c in children(p.pid) if os.readlink(f"/proc/{c}/ns/pid") != os.readlink("/proc/self/ns/pid")]
+    sentry = [c for c in parts if children(c)]
+    wanted = sentry if what == "sentry" else [c for c in parts if c not in sentry]
+    equal(len(wanted), 1, f"{what} among {parts}")
+    return wanted[0]
 
 
 @test
 def sentry_killed():
-    code, err = dying(lambda p, pids: os.kill(named(pids, "sentry"), signal.SIGKILL))
+    code, err = dying(lambda p, pids: os.kill(part(p, "sentry"), signal.SIGKILL))
     equal(code, 125)
     assert re.fullmatch(r"sbox: .*sentry.*\n", err), err
 
 
 @test
 def gofer_killed():
-    code, err = dying(lambda p, pids: os.kill(named(pids, "gofer"), signal.SIGKILL))
+    code, err = dying(lambda p, pids: os.kill(part(p, "gofer"), signal.SIGKILL))
     equal(code, 125)
     assert re.fullmatch(r"sbox: .*gofer.*\n", err), err
 

@@ -66,7 +66,10 @@ void gofer_mark_stale(struct inode *i)
     unlock(&gi->attr_lock);
 }
 
-/* What the kernel says of a file that has a descriptor here. The birth time is what it was. */
+/*
+ * What the kernel says of a file that has a descriptor here. The owner is what the gofer said last: in the sentry's
+ * user namespace the kernel shows every id but one as nobody's. The birth time is what it was.
+ */
 static int attr_of_fd(struct inode *i, int fd, unsigned changes)
 {
     struct gofer_inode *gi = gofer_data(i);
@@ -79,8 +82,8 @@ static int attr_of_fd(struct inode *i, int fd, unsigned changes)
         .ino = gi->host_ino,
         .mode = st.st_mode,
         .nlink = st.st_nlink,
-        .uid = st.st_uid,
-        .gid = st.st_gid,
+        .uid = i->uid,
+        .gid = i->gid,
         .blksize = (uint32_t)st.st_blksize,
         .size = (uint64_t)st.st_size,
         .blocks = (uint64_t)st.st_blocks,
