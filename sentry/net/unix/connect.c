@@ -151,7 +151,8 @@ struct unix_sock *unix_dgram_detach(struct unix_sock *u)
     return atomic_exchange(&u->peer, NULL);
 }
 
-/* u no longer talks to old, which it held: what came from there is dropped, and old is told if it talks to u. */
+/* u no longer talks to old, which it held: what came from there is dropped, and old is told of the loss if it talks to
+ * u. */
 static void disconnected(struct unix_sock *u, struct unix_sock *old)
 {
     struct list msgs = LIST_INIT(msgs);
@@ -163,11 +164,11 @@ static void disconnected(struct unix_sock *u, struct unix_sock *old)
     unlock(&u->read_lock);
     waitq_wake(&u->room, EPOLLOUT);
     lock(&old->lock);
-    bool mutual = !old->dead && atomic_load(&old->peer) == u;
-    if (mutual)
+    bool tell = !list_empty(&msgs) && !old->dead && atomic_load(&old->peer) == u;
+    if (tell)
         old->sk.error = ECONNRESET;
     unlock(&old->lock);
-    if (mutual)
+    if (tell)
         waitq_wake(&old->sk.wq, ~0u);
     umsg_free_all(&msgs);
     unix_put(old);
