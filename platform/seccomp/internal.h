@@ -199,7 +199,8 @@ void expect(struct plat_thread *t);
 void unexpect(struct plat_thread *t);
 /* Makes sure that somebody listens, after a thread was let go on by a caller that does not listen itself. */
 void ensure_listener(void);
-/* Listens once on behalf of an owner that waits, if nobody else does. False: somebody else listens. */
+/* An owner that waits may listen, if nobody else does; it then looks at its inbox first. False: somebody else listens.
+ */
 bool listen_for_owner(void);
 void listen_for_owner_end(void);
 #define NUDGE_SIGNAL (SIGRTMAX - 2) /* makes a listener look whether what it waits for is gone */

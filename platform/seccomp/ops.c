@@ -104,6 +104,7 @@ static int sc_clone(struct plat_thread *t, enum plat_clone_kind kind, const stru
     if (ret < 0)
         return ret;
     child->regs = *child_regs;
+    child->regs_changed = true;
     child->fresh = true;
     sc_thread_get(child);
     *out = child;

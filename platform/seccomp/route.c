@@ -66,10 +66,10 @@ int inbox_await(struct plat_thread *t, struct seccomp_notif *out)
             ret = -ESRCH;
             break;
         }
-        if (listen_for_owner())
-            listen_once();
-        else
+        if (!listen_for_owner())
             sleep_on_inbox(t);
+        else if (atomic_load(&t->inbox) != INBOX_FULL)
+            listen_once();
     }
     if (ret == 0)
         *out = t->notice;

@@ -52,11 +52,6 @@ static int report_event(struct plat_thread *t, uint64_t kind)
 {
     siginfo_t info;
 
-    if (kind == STUB_START && t->fresh) {
-        t->event = (struct plat_event){.kind = PLAT_EV_START};
-        t->fresh = false;
-        return 0; /* the registers are the ones it was made with */
-    }
     int ret = frame_read(t, &info);
     if (ret < 0)
         return ret;
@@ -82,8 +77,12 @@ static int report_event(struct plat_thread *t, uint64_t kind)
 
 static int take_event(struct plat_thread *t)
 {
+    if (t->fresh) { /* whoever cloned it has taken its stop, and left the registers to begin with */
+        t->event = (struct plat_event){.kind = PLAT_EV_START};
+        t->fresh = false;
+        return 0;
+    }
     int ret = stop_take(t, &t->notice);
-
     if (ret < 0)
         return ret;
     if (t->stop == STOP_HANDLER)

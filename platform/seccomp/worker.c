@@ -143,11 +143,17 @@ static bool take_token(void)
     return true;
 }
 
+/*
+ * An owner listens only as the one holder of a token: nobody but a holder hands out a second, and a notice is routed
+ * before its receiver lays down the token, so what another received for this owner is in its inbox by now.
+ */
 bool listen_for_owner(void)
 {
-    if (listening)
+    if (listening && atomic_load(&tokens) == 1)
         return true;
     pthread_mutex_lock(&pool_lock);
+    if (listening)
+        lay_down_token();
     bool got = take_token();
     pthread_mutex_unlock(&pool_lock);
     return got;

@@ -7,6 +7,8 @@
  */
 #include "platform/seccomp/internal.h"
 
+#include "lib/jail.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -56,7 +58,9 @@ static _Noreturn void become_zygote(int memfd, int socket_fd)
         syscall(SYS_close_range, STUB_SOCKET_FD + 1, exe - 1, 0);
     syscall(SYS_close_range, exe + 1, ~0U, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    /* No more power than we shall have: without that the kernel would not let us at its memory later. */
+    if (jail_drop_privileges() < 0)
+        _exit(1);
     if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
         _exit(1);
     sigemptyset(&none);
