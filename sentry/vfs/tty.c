@@ -14,6 +14,7 @@
 #include "sentry/kernel/locking.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/vfs/file.h"
 #include "sentry/vfs/hostfd.h"
 #include "sentry/vfs/vfs.h"
 
@@ -336,6 +337,21 @@ static struct tty *tty_for(dev_t rdev, struct hostio *io)
     return tty;
 }
 
+/* The terminal's name inside is /dev/console; without such a node it has none. */
+static int file_on_console(unsigned fmode, unsigned flags, struct tty_file *tf, struct file **out)
+{
+    struct path p;
+    if (!current || path_lookup(current, AT_FDCWD, "/dev/console", LOOKUP_FOLLOW, &p) < 0)
+        return file_new_anon("tty", &tty_ops, fmode | FMODE_STREAM, flags, S_IFCHR | 0620, tf, out);
+    *out = file_new(&p, fmode | FMODE_STREAM, flags, current->cred);
+    path_put(&p);
+    if (!*out)
+        return -ENOMEM;
+    (*out)->ops = &tty_ops;
+    (*out)->priv = tf;
+    return 0;
+}
+
 int tty_new_file(int host_fd, unsigned flags, struct file **out)
 {
     struct stat st;
@@ -353,36 +369,39 @@ int tty_new_file(int host_fd, unsigned flags, struct file **out)
         return ret;
     }
     *tf = (struct tty_file){.tty = tty_for(st.st_rdev, io), .io = io};
-    ret = tf->tty ? file_new_anon("/dev/tty", &tty_ops, fmode | FMODE_STREAM,
-                                  flags & (O_ACCMODE | O_APPEND | O_NONBLOCK), S_IFCHR | 0620, tf, out)
-                  : -ENOMEM;
+    ret = tf->tty ? file_on_console(fmode, flags & (O_ACCMODE | O_APPEND | O_NONBLOCK), tf, out) : -ENOMEM;
     if (ret < 0) {
         if (!tf->tty || tf->tty->io != io)
             hostio_free(io);
         free(tf);
-        return ret;
     }
-    (*out)->inode->rdev = makedev(5, 0);
+    return ret;
+}
+
+/* Turns f into a file on tty. */
+static int attach(struct tty *tty, struct file *f)
+{
+    struct tty_file *tf = tty ? calloc(1, sizeof(*tf)) : NULL;
+    if (!tf)
+        return tty ? -ENOMEM : -ENXIO;
+    *tf = (struct tty_file){.tty = tty, .io = tty->io};
+    f->ops = &tty_ops;
+    f->priv = tf;
+    f->fmode |= FMODE_STREAM;
     return 0;
 }
 
 int tty_open_current(struct task *t, struct file *f)
 {
-    struct tty_file *tf = calloc(1, sizeof(*tf));
-    if (!tf)
-        return -ENOMEM;
     lock(&tasks_lock);
-    tf->tty = t->tg->pgrp->session->tty;
+    struct tty *tty = t->tg->pgrp->session->tty;
     unlock(&tasks_lock);
-    if (!tf->tty) {
-        free(tf);
-        return -ENXIO;
-    }
-    tf->io = tf->tty->io;
-    f->ops = &tty_ops;
-    f->priv = tf;
-    f->fmode |= FMODE_STREAM;
-    return 0;
+    return attach(tty, f);
+}
+
+int tty_open_console(struct file *f)
+{
+    return attach(ttys, f);
 }
 
 int tty_set_controlling(struct task *leader, struct file *f, pid_t foreground)

@@ -15,6 +15,8 @@ struct tty;
 int tty_new_file(int host_fd, unsigned flags, struct file **out) must_check;
 /* open(2) of /dev/tty: turns f into a file on t's controlling terminal. -ENXIO: none. */
 int tty_open_current(struct task *t, struct file *f) must_check;
+/* open(2) of /dev/console: turns f into a file on the host's terminal. -ENXIO: none. */
+int tty_open_console(struct file *f) must_check;
 /* Boot: makes the terminal the controlling one of leader's session, with this group in the foreground. -EPERM. */
 int tty_set_controlling(struct task *leader, struct file *f, pid_t foreground) must_check;
 /* The session leader exits: SIGHUP and SIGCONT to the foreground group, and the session has no terminal any more.

@@ -16,6 +16,7 @@
 
 /* The controlling terminal's (vfs/tty.c). */
 int tty_open_current(struct task *t, struct file *f) __attribute__((weak));
+int tty_open_console(struct file *f) __attribute__((weak));
 
 static int host_zero_fd = -1;
 
@@ -109,6 +110,8 @@ int chrdev_open(dev_t rdev, struct file *f)
 
     if (rdev == makedev(5, 0))
         return current && tty_open_current ? tty_open_current(current, f) : -ENXIO;
+    if (rdev == makedev(5, 1))
+        return tty_open_console ? tty_open_console(f) : -ENXIO;
     for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
         if (rdev == makedev(devices[i].major, devices[i].minor)) {
             f->ops = devices[i].ops;

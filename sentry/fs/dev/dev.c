@@ -12,7 +12,8 @@
 static const struct {
     const char *name;
     unsigned major, minor;
-} nodes[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+} nodes[] = {{"null", 1, 3},    {"zero", 1, 5}, {"full", 1, 7},   {"random", 1, 8},
+             {"urandom", 1, 9}, {"tty", 5, 0},  {"console", 5, 1}};
 
 static const struct {
     const char *name, *target;
