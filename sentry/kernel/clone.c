@@ -12,6 +12,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/fs_context.h"
+#include "sentry/vfs/pidfd.h"
 #include "sentry/vfs/vfs.h"
 
 #include <errno.h>
@@ -248,6 +249,43 @@ static int child_start(struct task *c, struct task *t, const struct clone_reques
     return ret;
 }
 
+/* CLONE_PIDFD: a descriptor for the child in the making; its number is told before there is any child to undo. */
+static int reserve_pidfd(struct task *t, struct task *c, const struct clone_request *req, struct file **out)
+{
+    int fd = fd_reserve(t, 0);
+
+    if (fd < 0)
+        return fd;
+    int ret = pidfd_new(c->tg, 0, out);
+    if (ret == 0 && user_write(t, req->pidfd, &fd, sizeof(fd)) < 0) {
+        file_put(*out);
+        ret = -EFAULT;
+    }
+    if (ret < 0)
+        fd_unreserve(t, fd);
+    return ret < 0 ? ret : fd;
+}
+
+/* child_start(), with the descriptor that CLONE_PIDFD asks for. */
+static int child_start_with_pidfd(struct task *c, struct task *t, const struct clone_request *req)
+{
+    struct file *f;
+
+    if (!(req->flags & CLONE_PIDFD))
+        return child_start(c, t, req);
+    int fd = reserve_pidfd(t, c, req, &f);
+    if (fd < 0)
+        return fd;
+    int ret = child_start(c, t, req);
+    if (ret < 0) {
+        fd_unreserve(t, fd);
+        file_put(f);
+    } else {
+        fd_install(t, fd, f, true);
+    }
+    return ret;
+}
+
 long task_clone(struct task *t, const struct clone_request *req)
 {
     struct vfork_done *done = NULL;
@@ -262,7 +300,7 @@ long task_clone(struct task *t, const struct clone_request *req)
     if ((req->flags & CLONE_VFORK) && !(done = vfork_done_new(t)))
         return -ENOMEM;
     c = child_build(t, req);
-    ret = c ? child_start(c, t, req) : -ENOMEM;
+    ret = c ? child_start_with_pidfd(c, t, req) : -ENOMEM;
     if (ret < 0) {
         if (c) {
             child_put_shared(c);

@@ -17,7 +17,8 @@ struct clone_request {
     uint64_t stack; /* initial stack pointer, 0: the parent's */
     uint64_t tls;
     uint64_t parent_tid, child_tid;
-    pid_t set_tid; /* wanted id, 0: any */
+    uint64_t pidfd; /* CLONE_PIDFD: where the descriptor's number goes */
+    pid_t set_tid;  /* wanted id, 0: any */
 };
 
 /* Makes the child and lets it run; waits for it under CLONE_VFORK. Returns its id or -errno. Owner of t only. */

@@ -25,6 +25,7 @@ enum lock_rank {
     RANK_TTY = 59,         /* a terminal's session and foreground group */
     RANK_TASKS = 60,       /* tasks_lock: the process tree, groups, sessions, pid table */
     RANK_SIGHAND = 65,     /* tg->siglock: handlers, pending signals, group stop */
+    RANK_TIMERFD = 68,     /* a timer descriptor: taken to arm its kernel timer */
     RANK_TIMER = 70,       /* the timer queue */
     RANK_FUTEX = 75,       /* a futex bucket */
     RANK_SOCK_NAMES = 73,  /* a bucket of the table of Unix sockets */

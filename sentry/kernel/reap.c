@@ -164,6 +164,8 @@ void tg_become_zombie_locked(struct thread_group *tg)
     if (!tg->ended || !tg->process_dead || tg->zombie || tg->reaped)
         return;
     tg->zombie = true;
+    atomic_store(&tg->over, true);
+    waitq_wake(&tg->exit_wait, ~0U);
     tg_notify_parent_locked(tg);
 }
 

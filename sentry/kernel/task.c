@@ -104,6 +104,7 @@ struct thread_group *tg_alloc(void)
     list_init(&tg->pgrp_node);
     waitq_init(&tg->child_wait);
     waitq_init(&tg->signal_wait);
+    waitq_init(&tg->exit_wait);
     lock_init(&tg->siglock, RANK_SIGHAND);
     pending_init(&tg->pending);
     tg->dumpable = 1;

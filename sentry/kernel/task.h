@@ -140,6 +140,8 @@ struct thread_group {
     int retired;            /* (T) host processes that execve replaced and whose end was not yet reported */
     bool ended;             /* (T) every task has exited; a zombie once the host process is gone */
     int exit_status;        /* (T) wait status, once ended */
+    _Atomic bool over;      /* (a) ended and process gone: what a pidfd polls for; stays true once reaped */
+    struct waitq exit_wait; /* woken when `over` becomes true */
     bool process_dead;      /* (T) process_died() was called: usage is final */
     struct task *exec_task; /* (T) the task in execve() that waits for its siblings to go; NULL: none */
     int dumpable;           /* (a) */

@@ -29,7 +29,9 @@ static long check_flags(struct task *t, uint64_t flags)
         return -EINVAL;
     if (flags & (NAMESPACE_FLAGS | CLONE_NEWTIME) & ~0xffULL)
         return cred_capable(t->cred, CAP_SYS_ADMIN) ? -EINVAL : -EPERM;
-    if (flags & (CLONE_PIDFD | CLONE_INTO_CGROUP))
+    if (flags & CLONE_INTO_CGROUP)
+        return -EINVAL;
+    if ((flags & CLONE_PIDFD) && (flags & (CLONE_THREAD | CLONE_DETACHED)))
         return -EINVAL;
     return 0;
 }
@@ -69,8 +71,11 @@ long sys_clone(struct task *t, const struct sysargs *a)
 
     if (req.exit_signal > NSIG_MAX)
         return -EINVAL;
-    /* CLONE_DETACHED with CLONE_PIDFD is EINVAL; alone it is ignored. */
-    req.flags &= ~(uint64_t)CLONE_DETACHED;
+    if (!(req.flags & CLONE_PIDFD))
+        req.flags &= ~(uint64_t)CLONE_DETACHED; /* ignored since 2.6 */
+    else if (req.flags & CLONE_PARENT_SETTID)
+        return -EINVAL; /* both would go to the same place */
+    req.pidfd = req.parent_tid;
     return clone_checked(t, &req);
 }
 
@@ -151,6 +156,7 @@ long sys_clone3(struct task *t, const struct sysargs *a)
         .stack = args.stack + args.stack_size,
         .tls = args.tls,
         .parent_tid = args.parent_tid,
+        .pidfd = args.pidfd,
         .child_tid = args.child_tid,
     };
     ret = decode_set_tid(t, &args, &req.set_tid);

@@ -173,7 +173,7 @@ S(setsockopt, SYS_FULL, "")
 S(getsockopt, SYS_FULL, "")
 #endif
 #ifdef __NR_clone
-S(clone, SYS_PARTLY, "no namespaces, no CLONE_PIDFD")
+S(clone, SYS_PARTLY, "no namespaces")
 #endif
 #ifdef __NR_fork
 S(fork, SYS_FULL, "")
@@ -851,10 +851,10 @@ S(utimensat, SYS_FULL, "")
 S(epoll_pwait, SYS_FULL, "")
 #endif
 #ifdef __NR_signalfd
-N(signalfd, "")
+S(signalfd, SYS_FULL, "")
 #endif
 #ifdef __NR_timerfd_create
-N(timerfd_create, "")
+S(timerfd_create, SYS_FULL, "")
 #endif
 #ifdef __NR_eventfd
 S(eventfd, SYS_FULL, "")
@@ -863,16 +863,16 @@ S(eventfd, SYS_FULL, "")
 S(fallocate, SYS_FULL, "")
 #endif
 #ifdef __NR_timerfd_settime
-N(timerfd_settime, "")
+S(timerfd_settime, SYS_FULL, "")
 #endif
 #ifdef __NR_timerfd_gettime
-N(timerfd_gettime, "")
+S(timerfd_gettime, SYS_FULL, "")
 #endif
 #ifdef __NR_accept4
 S(accept4, SYS_FULL, "")
 #endif
 #ifdef __NR_signalfd4
-N(signalfd4, "")
+S(signalfd4, SYS_FULL, "")
 #endif
 #ifdef __NR_eventfd2
 S(eventfd2, SYS_FULL, "")
@@ -1010,7 +1010,7 @@ N(io_pgetevents, "")
 N(rseq, "")
 #endif
 #ifdef __NR_pidfd_send_signal
-N(pidfd_send_signal, "")
+S(pidfd_send_signal, SYS_FULL, "")
 #endif
 #ifdef __NR_io_uring_setup
 N(io_uring_setup, "")
@@ -1040,10 +1040,10 @@ N(fsmount, "")
 N(fspick, "")
 #endif
 #ifdef __NR_pidfd_open
-N(pidfd_open, "")
+S(pidfd_open, SYS_FULL, "")
 #endif
 #ifdef __NR_clone3
-S(clone3, SYS_PARTLY, "no namespaces, no CLONE_PIDFD")
+S(clone3, SYS_PARTLY, "no namespaces")
 #endif
 #ifdef __NR_close_range
 S(close_range, SYS_FULL, "")
@@ -1052,7 +1052,7 @@ S(close_range, SYS_FULL, "")
 S(openat2, SYS_PARTLY, "RESOLVE_CACHED is always EAGAIN")
 #endif
 #ifdef __NR_pidfd_getfd
-N(pidfd_getfd, "")
+S(pidfd_getfd, SYS_FULL, "")
 #endif
 #ifdef __NR_faccessat2
 S(faccessat2, SYS_FULL, "")

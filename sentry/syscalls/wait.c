@@ -8,6 +8,9 @@
 #include "sentry/kernel/lifecycle.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscalls/syscalls_decl.h"
+#include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/pidfd.h"
+#include "sentry/vfs/vfs.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,6 +22,8 @@ struct wait_request {
     int type;
     pid_t id;
     int options;
+    struct thread_group *tg; /* P_PIDFD: this one, referenced */
+    bool nonblock;           /* P_PIDFD: the descriptor has O_NONBLOCK */
 };
 
 struct wait_result {
@@ -31,6 +36,8 @@ struct wait_result {
 
 static bool selected(const struct thread_group *c, const struct wait_request *w)
 {
+    if (w->type == IDTYPE_PIDFD && c != w->tg)
+        return false;
     if (w->type == IDTYPE_PID && c->tgid != w->id)
         return false;
     if (w->type == IDTYPE_PGID && (!c->pgrp || c->pgrp->pgid != w->id))
@@ -180,6 +187,20 @@ static int child_status(const struct wait_result *r)
     }
 }
 
+static int decode_pidfd(struct task *t, struct wait_request *w)
+{
+    struct file *f = w->id < 0 ? NULL : fd_get(t, w->id);
+
+    if (!f)
+        return w->id < 0 ? -EINVAL : -EBADF;
+    w->tg = pidfd_tg(f);
+    w->nonblock = f->flags & O_NONBLOCK;
+    if (w->tg)
+        tg_get(w->tg);
+    file_put(f);
+    return w->tg ? 0 : -EBADF;
+}
+
 static int decode_waitid(struct task *t, const struct sysargs *a, struct wait_request *w)
 {
     *w = (struct wait_request){.type = (int)a->a[0], .id = (pid_t)a->a[1], .options = (int)a->a[3]};
@@ -202,7 +223,7 @@ static int decode_waitid(struct task *t, const struct sysargs *a, struct wait_re
         }
         return 0;
     case IDTYPE_PIDFD:
-        return w->id < 0 ? -EINVAL : -EBADF;
+        return decode_pidfd(t, w);
     default:
         return -EINVAL;
     }
@@ -217,9 +238,14 @@ long sys_waitid(struct task *t, const struct sysargs *a)
 
     if (ret < 0)
         return ret;
+    const bool again = w.nonblock && !(w.options & WNOHANG);
+    if (again)
+        w.options |= WNOHANG;
     ret = do_wait(t, &w, &r);
-    if (ret < 0)
-        return ret;
+    if (w.tg)
+        tg_put(w.tg);
+    if (ret < 0 || (ret == 0 && again))
+        return ret < 0 ? ret : -EAGAIN;
     memset(&info, 0, sizeof(info));
     if (ret) {
         info.si_signo = SIGCHLD;
