@@ -28,11 +28,12 @@ struct fid *fid_find(struct conn *c, uint32_t id)
 
 int fid_add(struct conn *c, uint32_t id, int fd, const struct fid *parent, const char *name, struct fid **out)
 {
-    struct fid *f = id == P9_NOFID || fid_find(c, id) ? NULL : calloc(1, sizeof(*f));
+    bool taken = id == P9_NOFID || fid_find(c, id), room = c->fid_count < MAX_FIDS;
+    struct fid *f = taken || !room ? NULL : calloc(1, sizeof(*f));
 
     if (!f) {
         close(fd);
-        return id == P9_NOFID || fid_find(c, id) ? -EBADF : -ENOMEM;
+        return taken ? -EBADF : room ? -ENOMEM : -ENFILE;
     }
     *f = (struct fid){.id = id, .fd = fd, .io_fd = -1, .parent_fd = -1};
     if (parent && !c->extended) {
@@ -40,14 +41,23 @@ int fid_add(struct conn *c, uint32_t id, int fd, const struct fid *parent, const
         snprintf(f->name, sizeof(f->name), "%s", name);
     }
     RB_INSERT(fid_tree, &c->fids, f);
+    c->fid_count++;
     if (out)
         *out = f;
     return 0;
 }
 
+int fid_clone(struct conn *c, uint32_t id, const struct fid *f, struct fid **out)
+{
+    int fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+
+    return fd < 0 ? -errno : fid_add(c, id, fd, NULL, "", out);
+}
+
 void fid_remove(struct conn *c, struct fid *f)
 {
     RB_REMOVE(fid_tree, &c->fids, f);
+    c->fid_count--;
     close(f->fd);
     if (f->io_fd >= 0)
         close(f->io_fd);

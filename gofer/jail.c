@@ -32,6 +32,8 @@ static const struct allowed_call allowed_calls[] = {
     {SCMP_SYS(openat), "walk one component; open for data"},
     {SCMP_SYS(statx), "attributes"},
     {SCMP_SYS(fstatfs), "statfs"},
+    {SCMP_SYS(pread64), "data, for plain clients"},
+    {SCMP_SYS(pwrite64), "data, for plain clients"},
     {SCMP_SYS(getdents64), "readdir"},
     {SCMP_SYS(fsync), "fsync of directories"},
     {SCMP_SYS(lseek), "readdir's position"},

@@ -56,8 +56,9 @@ static int op_clunk(struct conn *c, struct wirebuf *in, struct wirebuf *out unus
 
     if (!f)
         return -EBADF;
+    int ret = fid_xattr_commit(f);
     fid_remove(c, f);
-    return 0;
+    return ret;
 }
 
 static int op_flush(struct conn *c unused_arg, struct wirebuf *in unused_arg, struct wirebuf *out unused_arg)

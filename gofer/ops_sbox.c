@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 struct walk_req {
@@ -241,45 +240,6 @@ static int op_rename(struct conn *c, struct wirebuf *in, struct wirebuf *out unu
     return syscall(SYS_renameat2, old->fd, from, new->fd, to, flags) < 0 ? -errno : 0;
 }
 
-static int op_xattr(struct conn *c, struct wirebuf *in, struct wirebuf *out)
-{
-    static char data[GOFER_MAX_XATTR];
-    char name[NAME_MAX + 1], path[16];
-    struct fid *f = fid_find(c, wire_get32(in));
-    struct p9_attr a;
-    unsigned op = wire_get8(in);
-    ssize_t n = 0;
-
-    wire_get_str(in, name, sizeof(name));
-    uint32_t flags = wire_get32(in), len = wire_get32(in);
-    const void *value = wire_take(in, len);
-    if (in->bad || !f)
-        return in->bad ? -EPROTO : -EBADF;
-    int ret = fid_attr(f, &a);
-    if (ret < 0)
-        return ret;
-    if (S_ISLNK(a.mode))
-        return -EOPNOTSUPP; /* the magic link would do, but no name space that guests use is allowed on links */
-    if ((op == P9_XATTR_SET || op == P9_XATTR_REMOVE) && c->tree->readonly)
-        return -EROFS;
-    fd_name(f->fd, path);
-    if (op == P9_XATTR_GET)
-        n = getxattr(path, name, data, sizeof(data));
-    else if (op == P9_XATTR_SET)
-        n = setxattr(path, name, value, len, (int)flags);
-    else if (op == P9_XATTR_LIST)
-        n = listxattr(path, data, sizeof(data));
-    else if (op == P9_XATTR_REMOVE)
-        n = removexattr(path, name);
-    else
-        return -EINVAL;
-    if (n < 0)
-        return -errno;
-    wire_put32(out, (uint32_t)n);
-    wire_put_bytes(out, data, (size_t)n);
-    return 0;
-}
-
 static int op_forget(struct conn *c, struct wirebuf *in, struct wirebuf *out unused_arg)
 {
     unsigned count = wire_get16(in);
@@ -297,7 +257,6 @@ const struct gofer_op ops_sbox[] = {
     {P9_XOPEN, 8, OP_EXTENDED, op_open},
     {P9_XCREATE, 36, OP_EXTENDED | OP_WRITES, op_create},
     {P9_XRENAME, 16, OP_EXTENDED | OP_WRITES, op_rename},
-    {P9_XXATTR, 15, OP_EXTENDED, op_xattr},
     {P9_XLOOK, 6, OP_EXTENDED, op_look},
     {P9_XFORGET, 2, OP_EXTENDED | OP_NO_REPLY, op_forget},
 };

@@ -42,8 +42,17 @@ struct conn *conn_new(int sock, const struct gofer_tree *tree, bool privileged)
     return c;
 }
 
+static void drop_reply_fd(struct conn *c)
+{
+    if (c->reply_fd >= 0 && c->reply_fd_owned)
+        close(c->reply_fd);
+    c->reply_fd = -1;
+    c->reply_fd_owned = false;
+}
+
 void conn_free(struct conn *c)
 {
+    drop_reply_fd(c);
     fid_remove_all(c);
     if (c->sock >= 0)
         close(c->sock);
@@ -57,27 +66,28 @@ int gofer_enter_fd_dir(void)
     return chdir("/proc/self/fd") < 0 ? -errno : 0;
 }
 
-static const struct gofer_op *find_in(const struct gofer_op *ops, size_t count, uint8_t type)
-{
-    for (size_t i = 0; i < count; i++)
-        if (ops[i].type == type)
-            return &ops[i];
-    return NULL;
-}
-
 static const struct gofer_op *op_find(uint8_t type)
 {
-    const struct gofer_op *op = find_in(ops_sbox, ops_sbox_count, type);
+    const struct {
+        const struct gofer_op *ops;
+        size_t count;
+    } tables[] = {{ops_sbox, ops_sbox_count},
+                  {ops_names, ops_names_count},
+                  {ops_data, ops_data_count},
+                  {ops_xattr, ops_xattr_count},
+                  {ops_plain, ops_plain_count}};
 
-    if (!op)
-        op = find_in(ops_names, ops_names_count, type);
-    return op ? op : find_in(ops_data, ops_data_count, type);
+    for (size_t t = 0; t < ARRAY_SIZE(tables); t++)
+        for (size_t i = 0; i < tables[t].count; i++)
+            if (tables[t].ops[i].type == type)
+                return &tables[t].ops[i];
+    return NULL;
 }
 
 /* Every check that needs no decoding, then the handler. */
 static int dispatch(struct conn *c, const struct gofer_op *op, struct wirebuf *in, struct wirebuf *out)
 {
-    if (!op || ((op->flags & OP_EXTENDED) && !c->extended))
+    if (!op || (op->flags & (c->extended ? OP_PLAIN : OP_EXTENDED)))
         return -EOPNOTSUPP;
     if (!c->versioned && !(op->flags & OP_UNVERSIONED))
         return -EPROTO;
@@ -107,6 +117,7 @@ ssize_t conn_message(struct conn *c, uint8_t *msg, size_t len)
     if (ret == 0 && out.bad)
         ret = -EOVERFLOW;
     if (ret < 0) {
+        drop_reply_fd(c);
         p9_begin(&out, c->out, P9_MSIZE_MIN);
         wire_put32(&out, (uint32_t)-ret);
         p9_end(&out, P9_RLERROR, tag);
@@ -121,10 +132,7 @@ static int reply(struct conn *c, size_t len)
 {
     int ret = len ? fdpass_send(c->sock, c->out, len, c->reply_fd) : 0;
 
-    if (c->reply_fd >= 0 && c->reply_fd_owned)
-        close(c->reply_fd);
-    c->reply_fd = -1;
-    c->reply_fd_owned = false;
+    drop_reply_fd(c);
     return ret;
 }
 

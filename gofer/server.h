@@ -44,6 +44,7 @@ struct conn {
     uint32_t msize;
     uint32_t uid; /* n_uname of the last Tattach: owner of what a plain client creates */
     struct fid_tree fids;
+    size_t fid_count;
     int reply_fd; /* goes with the reply; owned if reply_fd_owned */
     bool reply_fd_owned;
     size_t in_len;     /* bytes in `in` */
@@ -57,7 +58,13 @@ struct gofer_op {
     int (*handler)(struct conn *c, struct wirebuf *in, struct wirebuf *out); /* 0 or -errno */
 };
 
-enum { OP_WRITES = 1 /* EROFS on a read-only tree */, OP_EXTENDED = 2, OP_NO_REPLY = 4, OP_UNVERSIONED = 8 };
+enum {
+    OP_WRITES = 1,   /* EROFS on a read-only tree */
+    OP_EXTENDED = 2, /* only with the extension */
+    OP_NO_REPLY = 4,
+    OP_UNVERSIONED = 8, /* before Tversion */
+    OP_PLAIN = 16,      /* only without the extension */
+};
 
 /* server.c */
 struct conn *conn_new(int sock, const struct gofer_tree *tree, bool privileged) must_check;
@@ -74,6 +81,8 @@ struct fid *fid_find(struct conn *c, uint32_t id);
 /* A new fid for fd, which is taken over even on failure. NULL parent: none. -EBADF: id in use. */
 int fid_add(struct conn *c, uint32_t id, int fd, const struct fid *parent, const char *name,
             struct fid **out) must_check;
+/* A new fid for the file of f. */
+int fid_clone(struct conn *c, uint32_t id, const struct fid *f, struct fid **out) must_check;
 void fid_remove(struct conn *c, struct fid *f);
 void fid_remove_all(struct conn *c);
 int fid_attr(const struct fid *f, struct p9_attr *out) must_check;
@@ -89,8 +98,16 @@ int step(int dir_fd, const char *name) must_check;
 void fd_name(int fd, char out[16]);
 
 /* ops_*.c: the tables, in no order */
-extern const struct gofer_op ops_names[], ops_data[], ops_sbox[];
-extern const size_t ops_names_count, ops_data_count, ops_sbox_count;
+extern const struct gofer_op ops_names[], ops_data[], ops_sbox[], ops_plain[], ops_xattr[];
+extern const size_t ops_names_count, ops_data_count, ops_sbox_count, ops_plain_count, ops_xattr_count;
+
+/* ops_xattr.c: a fid that stands for an attribute. What it holds from offset on, as Rread has it. */
+int fid_xattr_read(const struct fid *f, uint64_t offset, uint32_t count, struct wirebuf *out) must_check;
+/* Takes the next bytes of the value, or -errno. */
+ssize_t fid_xattr_write(struct fid *f, uint64_t offset, const void *data, size_t count) must_check;
+/* Sets what was written, when f is clunked; 0 if f stands for no attribute. */
+int fid_xattr_commit(const struct fid *f) must_check;
+
 /* Makes a regular file, directory, symlink or node; the new O_PATH descriptor, or -errno. out_io: read-write, or NULL.
  */
 struct make_req {

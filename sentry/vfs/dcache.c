@@ -185,6 +185,25 @@ const char *dentry_name(struct dentry *d)
     return d->name;
 }
 
+unsigned dcache_shrink(unsigned count)
+{
+    unsigned dropped = 0;
+
+    for (; dropped < count; dropped++) {
+        lock(&dcache_lock);
+        struct dentry *d = list_empty(&lru) ? NULL : list_first(&lru, struct dentry, lru);
+        if (d) {
+            leave_lru_locked(d);
+            unhash_locked(d);
+        }
+        unlock(&dcache_lock);
+        if (!d)
+            break;
+        dentry_free(d);
+    }
+    return dropped;
+}
+
 /* ---- look-up ---- */
 
 static struct dentry *find_locked(struct dentry *dir, const char *name, size_t len)

@@ -50,3 +50,5 @@ bool dentry_is_ancestor(struct dentry *a, struct dentry *d);
 struct dentry *dentry_get_parent(struct dentry *d);
 /* True if d has been removed from its directory. */
 bool dentry_is_dead(struct dentry *d);
+/* Forgets up to count names that nobody uses, the oldest first; how many there were. No lock beyond inodes' is held. */
+unsigned dcache_shrink(unsigned count);

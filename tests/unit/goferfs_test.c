@@ -64,6 +64,12 @@ START_TEST(reading)
     ck_assert_uint_eq(must_stat("/d").mode, S_IFDIR | 0750);
     expect_entries("/", 5, "link");
     expect_entries("/d", 3, "e");
+    struct statfs fs;
+    struct super_block *sb = dentry_inode(root.dentry)->sb;
+    ck_assert_int_eq(sb->ops->statfs(sb, &fs), 0);
+    ck_assert_uint_gt(fs.f_blocks, 0);
+    ck_assert_int_eq(fs.f_namelen, 255);
+    must_stat("/a");
 }
 END_TEST
 
@@ -350,6 +356,33 @@ START_TEST(many)
 }
 END_TEST
 
+/* More files than the gofer may have descriptors. */
+START_TEST(few_descriptors)
+{
+    const struct rlimit limit = {64, 64};
+    char name[32];
+
+    for (int i = 0; i < 500; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        host_write(name, "x");
+    }
+    ck_assert_int_eq(prlimit(server, RLIMIT_NOFILE, &limit, NULL), 0);
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 500; i++) {
+            snprintf(name, sizeof(name), "/f%d", i);
+            struct file *f = must_open(name, i % 3 ? O_RDONLY : O_RDWR);
+            expect(f, 0, "x");
+            file_put(f);
+        }
+    file_put(must_open("/new", O_RDWR | O_CREAT));
+    expect_entries("/", 503, NULL);
+    for (int i = 0; i < 500; i++) {
+        snprintf(name, sizeof(name), "/f%d", i);
+        must_stat(name);
+    }
+}
+END_TEST
+
 START_TEST(dead_gofer)
 {
     struct kstat st;
@@ -393,6 +426,7 @@ int main(void)
     tcase_add_test(c, messages_exclusive);
     tcase_add_test(c, messages_batch);
     tcase_add_test(c, messages_absent);
+    tcase_add_test(c, few_descriptors);
     tcase_add_test(c, dead_gofer);
     c = add_case(s, "shared", setup_shared);
     add_common(c);

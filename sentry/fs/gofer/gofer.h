@@ -248,6 +248,9 @@ void gofer_handle_drop(struct inode *i);
 
 /* lookup.c */
 int gofer_lookup(struct inode *dir, const char *name, struct inode **out);
+/* err: what the gofer said. If it has no descriptors left, names are forgotten whose fids it can then drop: true, and
+ * asking again may help. No lock beyond inodes' is held. */
+bool gofer_make_room(int err);
 
 /* names.c */
 int gofer_create(struct inode *dir, const char *name, mode_t mode, const struct cred *cred, struct inode **out);

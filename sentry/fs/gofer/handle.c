@@ -182,7 +182,7 @@ int gofer_handle_get(struct inode *i, int flags, struct gofer_handle **out)
         return 0;
     }
     int ret = open_new(i, flags, &fd, &mode);
-    while (ret == -EMFILE && free_one())
+    while (gofer_make_room(ret) || (ret == -ENFILE && free_one()))
         ret = open_new(i, flags, &fd, &mode);
     if (ret < 0)
         return ret;

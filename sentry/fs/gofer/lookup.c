@@ -10,6 +10,7 @@
  */
 #include "sentry/fs/gofer/gofer.h"
 
+#include "sentry/vfs/dcache.h"
 #include "sentry/vfs/lookahead.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #define ABSENT_MAX 3          /* misses after which a directory is read */
+#define SHRINK 1024           /* names forgotten when the gofer runs out of descriptors */
 #define BATCH_FIRST 8         /* after so many single questions for entries of a listing: as many at once … */
 #define BATCH_MAX P9_MAX_LOOK /* … and twice as many with each batch, up to this */
 
@@ -69,6 +71,11 @@ static int take_walk(struct inode *dir, struct gofer_walk *w, struct lookahead *
     return at ? 0 : ret; /* what failed further on is asked for again */
 }
 
+bool gofer_make_room(int err)
+{
+    return err == -EMFILE && dcache_shrink(SHRINK) > 0;
+}
+
 static int walk_path(struct inode *dir, const char *name, struct inode **out)
 {
     struct gofer_walk w = {.names = {name}, .name_len = {strlen(name)}, .count = 1};
@@ -76,7 +83,10 @@ static int walk_path(struct inode *dir, const char *name, struct inode **out)
     uint64_t changes = atomic_load(&dir->sb->name_changes);
 
     w.open = la && add_rest(&w, la) && la->open;
-    int ret = rpc_walk(gofer_conn(dir), gofer_data(dir)->fid, &w);
+    int ret;
+    do
+        ret = rpc_walk(gofer_conn(dir), gofer_data(dir)->fid, &w);
+    while (ret == 0 && !w.found && gofer_make_room(w.err));
     if (ret < 0)
         return ret;
     if (!w.found)
@@ -170,6 +180,10 @@ int gofer_lookup(struct inode *dir, const char *name, struct inode **out)
     }
     if (ret == 1)
         ret = walk_path(dir, name, out);
+    if (ret == -EMFILE && gd && gd->ahead) { /* what was found ahead is what the gofer has no room for */
+        gofer_dir_forget(dir);
+        return walk_path(dir, name, out);
+    }
     if (ret == -ENOENT && gd && !gd->listing && ++gd->absent >= ABSENT_MAX) {
         struct gofer_listing *l;
         if (gofer_listing_get(dir, &l) == 0)

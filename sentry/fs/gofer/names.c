@@ -31,7 +31,9 @@ static int make(struct inode *dir, struct gofer_new *n, const struct cred *cred,
     int ret = gofer_fid_alloc(c, &fid, 1);
     if (ret < 0)
         return ret;
-    ret = rpc_create(c, gofer_data(dir)->fid, fid, n, &a, &fd);
+    do
+        ret = rpc_create(c, gofer_data(dir)->fid, fid, n, &a, &fd);
+    while (gofer_make_room(ret));
     dir_changed(dir);
     if (ret < 0) {
         gofer_fid_unused(c, &fid, 1);

@@ -16,11 +16,11 @@ bool gofer_fd_ok(int fd, int flags)
     return has >= 0 && !(has & O_PATH) && (has & O_ACCMODE) == flags && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* The descriptor that came with a reply which promised one. -EMFILE: this process has no number left for it. */
+/* The descriptor that came with a reply which promised one. -ENFILE: this process has no number left for it. */
 static int take_fd(struct gofer_call *call, int flags, int *out_fd)
 {
     if (call->fd < 0)
-        return -EMFILE;
+        return -ENFILE;
     if (!gofer_fd_ok(call->fd, flags))
         return -EIO;
     *out_fd = call->fd;
@@ -301,14 +301,17 @@ int rpc_statfs(struct gofer_conn *c, uint32_t fid, struct statfs *out)
     int ret = gofer_exchange(&call, P9_TSTATFS);
     if (ret == 0) {
         struct wirebuf *b = &call.reply;
-        *out = (struct statfs){.f_type = (int64_t)wire_get32(b), .f_bsize = (int64_t)wire_get32(b)};
+        *out = (struct statfs){0};
+        out->f_type = (int64_t)wire_get32(b);
+        out->f_bsize = (int64_t)wire_get32(b);
         out->f_blocks = wire_get64(b);
         out->f_bfree = wire_get64(b);
         out->f_bavail = wire_get64(b);
         out->f_files = wire_get64(b);
         out->f_ffree = wire_get64(b);
         wire_get64(b);
-        out->f_namelen = (int64_t)MIN(wire_get32(b), (uint32_t)NAME_MAX);
+        uint32_t namelen = wire_get32(b);
+        out->f_namelen = (int64_t)MIN(namelen, (uint32_t)NAME_MAX);
         out->f_frsize = out->f_bsize;
     }
     return gofer_end(&call, ret);
