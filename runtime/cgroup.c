@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define CPU_PERIOD_US 100000
+#define STUB_RESERVE (288UL << 20) /* addresses that a guest process has for sbox's own purposes, nearly all unused */
 #define PREFIX "sbox-"
 
 static void remove_dir(const char *dir)
@@ -156,7 +157,7 @@ static bool limit_cpu(const struct cgroup *c, unsigned millicpus)
 /* Each process for itself: the best there is without a cgroup. */
 static int limit_memory_alone(uint64_t bytes, struct error *e)
 {
-    const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
+    const struct rlimit limit = {.rlim_cur = bytes + STUB_RESERVE, .rlim_max = bytes + STUB_RESERVE};
 
     log_user("no cgroup can be made here: --memory limits each process of the program by itself; "
              "as root, or in a delegated cgroup (systemd-run --user --scope -p Delegate=yes), it limits all together");
