@@ -71,19 +71,19 @@ int jail_empty_root(void)
 }
 
 /* The new mount API by number: the C library has it only since 2.36. */
-enum { DETACH_CLONE = 1, DETACH_RECURSIVE = 0x8000, FS_SET_STRING = 1, FS_CREATE = 6 };
+enum { DETACH_CLONE = 1, DETACH_RECURSIVE = 0x8000, FS_SET_STRING = 1, FS_CREATE = 6, FS_CLOEXEC = 1 };
 enum { ATTR_RDONLY = 1, ATTR_NOSUID = 2, ATTR_NODEV = 4, ATTR_NOEXEC = 8 };
 
 static int fresh_proc(void)
 {
-    int ctx = (int)syscall(SYS_fsopen, "proc", O_CLOEXEC);
+    int ctx = (int)syscall(SYS_fsopen, "proc", FS_CLOEXEC);
     int fd = -1;
 
     if (ctx < 0)
         return -errno;
     if (syscall(SYS_fsconfig, ctx, FS_SET_STRING, "subset", "pid", 0) == 0 &&
         syscall(SYS_fsconfig, ctx, FS_CREATE, NULL, NULL, 0) == 0)
-        fd = (int)syscall(SYS_fsmount, ctx, O_CLOEXEC, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC);
+        fd = (int)syscall(SYS_fsmount, ctx, FS_CLOEXEC, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC);
     int ret = fd < 0 ? -errno : fd;
     close(ctx);
     return ret;
@@ -115,9 +115,11 @@ int jail_keep_capabilities(const int *keep, size_t count)
 {
     int ret = 0;
 
-    for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
-            return -errno;
+    /* EINVAL: past the last one; EPERM: we have none that could be dropped. */
+    for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+        ;
+    if (errno != EINVAL && errno != EPERM)
+        return -errno;
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return -errno;
     cap_t caps = cap_init();
