@@ -20,8 +20,6 @@ static unsigned lru_count;
 static void dcache_init(void)
 {
     lock_init(&dcache_lock, RANK_DCACHE);
-    for (size_t i = 0; i < HASH_BUCKETS; i++)
-        list_init(&buckets[i]);
 }
 
 static uint32_t name_hash(const struct dentry *parent, const char *name, size_t len)
@@ -33,9 +31,14 @@ static uint32_t name_hash(const struct dentry *parent, const char *name, size_t 
     return (uint32_t)(h ^ (h >> 32));
 }
 
+/* dcache_lock held. Made ready at first use, so that starting up does not touch the whole table. */
 static struct list *bucket(uint32_t hash)
 {
-    return &buckets[hash % HASH_BUCKETS];
+    struct list *head = &buckets[hash % HASH_BUCKETS];
+
+    if (!head->next)
+        list_init(head);
+    return head;
 }
 
 /* ---- making and freeing ---- */
