@@ -71,7 +71,7 @@ static bool wants_autobind(struct unix_sock *u)
 
 /* Tries until there is a place in the listener's queue. */
 static int connect_to(struct unix_sock *u, struct unix_sock *e, struct task *t, const struct sock_name *name,
-                      bool nonblock)
+                      bool nonblock) NO_THREAD_SAFETY
 {
     int64_t deadline = socket_deadline(&u->sk, true);
     int ret = 1;
@@ -112,7 +112,7 @@ int unix_connect_stream(struct socket *s, struct task *t, const struct sock_name
     return ret;
 }
 
-int unix_accept(struct socket *s, struct task *t, bool nonblock, struct socket **out)
+int unix_accept(struct socket *s, struct task *t, bool nonblock, struct socket **out) NO_THREAD_SAFETY
 {
     struct unix_sock *u = unix_of(s);
     int64_t deadline = socket_deadline(s, false);

@@ -33,7 +33,7 @@ static void flight_init(void)
     lock_init(&flight_lock, RANK_SOCK_FLIGHT);
 }
 
-void unix_flight_lock(void)
+void unix_flight_lock(void) NO_THREAD_SAFETY
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -41,7 +41,7 @@ void unix_flight_lock(void)
     lock(&flight_lock);
 }
 
-void unix_flight_unlock(void)
+void unix_flight_unlock(void) NO_THREAD_SAFETY
 {
     unlock(&flight_lock);
 }

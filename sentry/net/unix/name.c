@@ -162,17 +162,13 @@ static int name_bytes(const struct sock_name *name, const char **bytes, size_t *
 int unix_getname(struct socket *s, bool peer, struct sock_name *out)
 {
     struct unix_sock *u = unix_of(s);
-    int ret = 0;
 
     lock(&u->lock);
-    if (peer)
-        u = atomic_load(&u->peer);
-    if (u)
-        unix_name_out(atomic_load(&u->name), out);
-    else
-        ret = -ENOTCONN;
-    unlock(&unix_of(s)->lock);
-    return ret;
+    struct unix_sock *whose = peer ? atomic_load(&u->peer) : u;
+    if (whose)
+        unix_name_out(atomic_load(&whose->name), out);
+    unlock(&u->lock);
+    return whose ? 0 : -ENOTCONN;
 }
 
 /* ---- bind ---- */

@@ -109,7 +109,7 @@ static int peek_rights(const struct umsg *m, struct scm *scm)
     return scm->rights ? 0 : -ENOMEM;
 }
 
-static void take_rights(struct unix_sock *u, struct umsg *m, struct scm *scm)
+static void take_rights(struct unix_sock *u, struct umsg *m, struct scm *scm) NO_THREAD_SAFETY
 {
     bool sockets = m->rights->sockets > 0;
 
