@@ -9,6 +9,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/exec_task.h"
 #include "sentry/kernel/lifecycle.h"
+#include "sentry/kernel/posix_timer.h"
 #include "sentry/kernel/vfork.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscalls/dispatch.h"
@@ -163,6 +164,7 @@ static void end_group(struct thread_group *tg, struct plat_thread *pt)
 
     if (itimers_exit)
         itimers_exit(tg);
+    posix_timers_exit(tg);
     if (s && s->sid == tg->tgid && tty_session_exit)
         tty_session_exit(s);
     lock(&tasks_lock);
@@ -360,6 +362,12 @@ static void swap_image(struct task *t, struct plat_thread *new_pt, struct mm *ne
     }
 }
 
+/* A program that runs with other ids than its caller's is not to be looked into. */
+static int exec_dumpable(const struct cred *old, const struct cred *c)
+{
+    return c->euid == c->ruid && c->egid == c->rgid && (!old || (old->euid == c->euid && old->egid == c->egid));
+}
+
 void task_exec_commit(struct task *t, struct plat_thread *new_pt, struct mm *new_mm, const struct cred *new_cred,
                       const char *comm)
 {
@@ -374,9 +382,11 @@ void task_exec_commit(struct task *t, struct plat_thread *new_pt, struct mm *new
     lock(&tasks_lock);
     const struct cred *old = t->cred;
     t->cred = new_cred;
+    t->tg->dumpable = exec_dumpable(old, new_cred);
     unlock(&tasks_lock);
     if (old)
         cred_put(old);
+    posix_timers_exit(t->tg);
     signal_reset_for_exec(t);
     files_close_on_exec(t);
     atomic_store(&t->born, true);

@@ -10,9 +10,11 @@
 
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/lifecycle.h"
+#include "sentry/kernel/posix_timer.h"
 #include "sentry/kernel/task.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -159,6 +161,8 @@ int signal_dequeue_locked(struct task *t, sigset64_t blocked, siginfo_t *info)
         sig = take_from(&t->tg->pending, blocked, info);
     if (sig && (sigbit(sig) & SIGSET_STOP))
         t->tg->stop_dequeued = true;
+    if (sig && info->si_code == SI_TIMER)
+        posix_timer_taken_locked(t->tg, info);
     return sig;
 }
 
@@ -308,6 +312,31 @@ int signal_send_task(struct task *t, int sig, const siginfo_t *info)
     ret = atomic_load(&t->exited) ? 0 : send_locked(t->tg, t, sig, info, false);
     unlock(&t->tg->siglock);
     return ret;
+}
+
+/* The queued signal of this timer, or NULL. siglock held. */
+static struct sigqueue *find_timer(struct sigpending *p, const siginfo_t *info)
+{
+    struct sigqueue *q;
+
+    list_for_each (q, &p->queue, node)
+        if (q->info.si_signo == info->si_signo && q->info.si_code == SI_TIMER && q->info.si_timerid == info->si_timerid)
+            return q;
+    return NULL;
+}
+
+void signal_send_timer(struct thread_group *tg, struct task *to, const siginfo_t *info)
+{
+    lock(&tg->siglock);
+    struct sigqueue *q = find_timer(to ? &to->pending : &tg->pending, info);
+    if (q) {
+        int64_t sum = (int64_t)q->info.si_overrun + info->si_overrun + 1;
+        q->info.si_overrun = (int)MIN(sum, (int64_t)INT_MAX);
+    } else if (!to || !atomic_load(&to->exited)) {
+        int ret = send_locked(tg, to, info->si_signo, info, false);
+        (void)ret; /* over RLIMIT_SIGPENDING: lost, and so is its count */
+    }
+    unlock(&tg->siglock);
 }
 
 int signal_send_pgrp_locked(struct pgrp *pg, int sig, const siginfo_t *info)

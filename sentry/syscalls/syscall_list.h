@@ -671,19 +671,19 @@ N(semtimedop, "")
 S(fadvise64, SYS_FULL, "")
 #endif
 #ifdef __NR_timer_create
-N(timer_create, "")
+S(timer_create, SYS_FULL, "")
 #endif
 #ifdef __NR_timer_settime
-N(timer_settime, "")
+S(timer_settime, SYS_FULL, "")
 #endif
 #ifdef __NR_timer_gettime
-N(timer_gettime, "")
+S(timer_gettime, SYS_FULL, "")
 #endif
 #ifdef __NR_timer_getoverrun
-N(timer_getoverrun, "")
+S(timer_getoverrun, SYS_FULL, "")
 #endif
 #ifdef __NR_timer_delete
-N(timer_delete, "")
+S(timer_delete, SYS_FULL, "")
 #endif
 #ifdef __NR_clock_settime
 S(clock_settime, SYS_FULL, "always EPERM: the time is the host's")
@@ -695,7 +695,7 @@ S(clock_gettime, SYS_FULL, "")
 S(clock_getres, SYS_FULL, "")
 #endif
 #ifdef __NR_clock_nanosleep
-S(clock_nanosleep, SYS_PARTLY, "not by CPU clocks, and a change of the host's time does not move an absolute sleep")
+S(clock_nanosleep, SYS_PARTLY, "a change of the host's time does not move an absolute sleep")
 #endif
 #ifdef __NR_exit_group
 S(exit_group, SYS_FULL, "")

@@ -249,3 +249,8 @@ DECLARE_SYSCALL(signalfd4);
 DECLARE_SYSCALL(pidfd_open);
 DECLARE_SYSCALL(pidfd_send_signal);
 DECLARE_SYSCALL(pidfd_getfd);
+DECLARE_SYSCALL(timer_create);
+DECLARE_SYSCALL(timer_settime);
+DECLARE_SYSCALL(timer_gettime);
+DECLARE_SYSCALL(timer_getoverrun);
+DECLARE_SYSCALL(timer_delete);

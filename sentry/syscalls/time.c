@@ -133,10 +133,64 @@ static int check_sleep_clock(struct task *t, clockid_t clock)
         return -EPERM;
     case CLOCK_THREAD_CPUTIME_ID:
         return -EINVAL;
+    case CLOCK_PROCESS_CPUTIME_ID:
+        return 0;
     default:
         ret = clock_host_id(t, clock, &host);
-        return ret < 0 ? ret : -EOPNOTSUPP;
+        return ret < 0 ? ret : clock < 0 ? 0 : -EOPNOTSUPP;
     }
+}
+
+/* Sleeps until the CPU clock reads target: looks no later than the time could have run out, and again for the rest. */
+static int cpu_sleep(struct task *t, clockid_t host, int64_t target, int64_t *left)
+{
+    struct timespec ts;
+    int ret = 0;
+
+    while (ret == 0) {
+        if (clock_gettime(host, &ts) < 0)
+            return -EINVAL; /* its thread is gone */
+        *left = target - (ts.tv_sec * 1000000000LL + ts.tv_nsec);
+        if (*left <= 0)
+            return 0;
+        ret = task_sleep(t, deadline_after(MAX(*left / MAX(t->tg->live, 1), 1000000LL)));
+        if (ret == -ETIMEDOUT)
+            ret = 0;
+    }
+    return ret;
+}
+
+static long cpu_restart(struct task *t, struct restart_block *rb)
+{
+    int64_t left;
+    int ret = cpu_sleep(t, (clockid_t)rb->arg[1], rb->deadline, &left);
+
+    if (ret != -ERESTARTSYS)
+        return ret;
+    if (rb->arg[0] && timespec_write_ns(t, rb->arg[0], left) < 0)
+        return -EFAULT;
+    return -ERESTART_RESTARTBLOCK;
+}
+
+static long sleep_by_cpu(struct task *t, clockid_t clock, bool absolute, int64_t ns, uint64_t remaining)
+{
+    struct timespec ts;
+    clockid_t host;
+    int64_t target = ns, left;
+
+    int ret = clock_host_id(t, clock, &host);
+    if (ret < 0)
+        return ret;
+    if (absolute) {
+        ret = cpu_sleep(t, host, target, &left);
+        return ret == -ERESTARTSYS ? -ERESTARTNOHAND : ret;
+    }
+    if (clock_gettime(host, &ts) < 0)
+        return -EINVAL;
+    if (__builtin_add_overflow(ts.tv_sec * 1000000000LL + ts.tv_nsec, ns, &target))
+        target = INT64_MAX;
+    t->restart = (struct restart_block){.fn = cpu_restart, .arg = {remaining, (uint64_t)host}, .deadline = target};
+    return cpu_restart(t, &t->restart);
 }
 
 long sys_clock_nanosleep(struct task *t, const struct sysargs *a)
@@ -149,6 +203,8 @@ long sys_clock_nanosleep(struct task *t, const struct sysargs *a)
         ret = timespec_read_ns(t, a->a[2], &ns);
     if (ret < 0)
         return ret;
+    if (clock < 0 || clock == CLOCK_PROCESS_CPUTIME_ID)
+        return sleep_by_cpu(t, clock, (int)a->a[1] & TIMER_ABSTIME, ns, a->a[3]);
     if (!((int)a->a[1] & TIMER_ABSTIME))
         return start_relative(t, ns, a->a[3]);
     return sleep_until(t, clock_deadline(clock, ns)) ? -ERESTARTNOHAND : 0;
