@@ -91,13 +91,13 @@ static ssize_t get(struct file *f, char *buf, size_t n, unsigned flags, struct s
 static ssize_t put_file(struct file *s, struct file *f)
 {
     int fd = fd_add(&me, file_get(f), false);
-    struct {
-        struct cmsghdr h;
-        int fd;
-    } c = {{.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}, fd};
+    const struct cmsghdr h = {.cmsg_len = CMSG_LEN(sizeof(fd)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    char control[CMSG_SPACE(sizeof(fd))] = {0};
     struct scm scm;
 
-    ck_assert_int_eq(scm_parse(&me, &c, sizeof(c), &scm), 0);
+    memcpy(control, &h, sizeof(h));
+    memcpy(control + CMSG_LEN(0), &fd, sizeof(fd));
+    ck_assert_int_eq(scm_parse(&me, control, sizeof(control), &scm), 0);
     ck_assert_int_eq(fd_close(&me, fd), 0);
     ssize_t n = put(s, "f", 1, &scm);
     scm_free(&scm);
