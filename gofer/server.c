@@ -236,6 +236,6 @@ void gofer_main(const struct gofer_config *cfg)
         fd_show_unmapped_as_root();
     int ret = gofer_serve(cfg, gofer_lock_in);
     if (ret < 0)
-        log_user("the gofer cannot lock itself in: %s", strerror(-ret));
-    _exit(ret < 0);
+        log_user("the gofer cannot lock itself in: %s%s", strerror(-ret), jail_way_out(ret));
+    _exit(ret < 0 ? GOFER_EXIT_TOLD : 0);
 }

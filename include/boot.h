@@ -95,5 +95,7 @@ struct gofer_config {
     bool privileged; /* started by root: keeps the file capabilities it needs to act as the guest's uids */
 };
 
+#define GOFER_EXIT_TOLD 125 /* its exit code if it could not start and has told the user why */
+
 /* The gofer process: locks itself in, serves until every connection is closed, and exits. */
 _Noreturn void gofer_main(const struct gofer_config *cfg);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -109,6 +110,32 @@ int jail_detached_proc(void)
     int fd = fresh_proc();
 
     return fd >= 0 ? fd : copied_proc();
+}
+
+/* Ubuntu's switch: namespaces can be made, but nothing can be done in them. */
+static bool apparmor_restricts(void)
+{
+    char c = '0';
+    int fd = open("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return false;
+    bool on = read(fd, &c, 1) == 1 && c == '1';
+    close(fd);
+    return on;
+}
+
+const char *jail_way_out(int err)
+{
+    if (err == -ENOSYS || err == -EINVAL)
+        return "; sbox needs Linux 5.12 or later";
+    if (err != -EPERM && err != -EACCES)
+        return "";
+    if (apparmor_restricts())
+        return "; AppArmor keeps ordinary users from namespaces here: run sbox as root, or as root "
+               "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
+    return "; this system does not let sbox mount in a namespace of its own: run it as root, or in a container "
+           "that was started with --privileged";
 }
 
 int jail_keep_capabilities(const int *keep, size_t count)

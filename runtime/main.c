@@ -46,7 +46,8 @@ int main(int argc, char **argv)
         int code = commands[i].run(argv + 2, &e);
         if (code >= 0)
             return code;
-        log_user("%s", e.text);
+        if (e.text[0]) /* else it has been said */
+            log_user("%s", e.text);
         return e.code;
     }
     log_user("unknown command '%s'; see sbox help", argv[1]);

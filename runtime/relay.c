@@ -131,8 +131,11 @@ static int end(struct relay *r, json_t *message)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int start_failed(const json_t *message, struct error *e)
+static int start_failed(struct relay *r, const json_t *message, struct error *e)
 {
+    /* Without its gofer it had to; that one knows why. */
+    if (sandbox_gofer_ended(r->sandbox))
+        return sandbox_explain_gofer(r->sandbox, e);
     const char *why = json_string_value(json_object_get(message, "error"));
     json_int_t code = json_integer_value(json_object_get(message, "code"));
 
@@ -151,7 +154,7 @@ static int serve(struct relay *r, const char *text, size_t len, struct error *e)
     if (event && !strcmp(event, "exit"))
         ret = end(r, message);
     else if (event && !strcmp(event, "failed"))
-        ret = start_failed(message, e);
+        ret = start_failed(r, message, e);
     else if (event && !strcmp(event, "stopped"))
         stop(r);
     json_decref(message);

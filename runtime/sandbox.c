@@ -107,8 +107,16 @@ static void pass_gate(struct gate *g)
 /* What a child cannot do ends up as one line on the log and no sandbox. */
 _Noreturn static void child_fails(const char *what, int err)
 {
-    log_user("%s: %s", what, strerror(-err));
-    _exit(EXIT_SBOX);
+    log_user("%s: %s%s", what, strerror(-err), jail_way_out(err));
+    _exit(GOFER_EXIT_TOLD);
+}
+
+/* Both children are copies of us: what the caller's environment holds is not theirs to know. */
+static void wipe_environment(void)
+{
+    for (char **p = environ; p && *p; p++)
+        memset(*p, 0, strlen(*p));
+    environ = NULL;
 }
 
 _Noreturn static void gofer_child(struct start *st)
@@ -120,6 +128,7 @@ _Noreturn static void gofer_child(struct start *st)
     close_fd(&st->control.ours);
     close_fd(&st->control.theirs);
     pass_gate(&st->gofer);
+    wipe_environment();
     setsid();
     for (size_t i = 0; i < st->v->count; i++) {
         const struct boot_mount *m = &st->v->mounts[i];
@@ -157,6 +166,7 @@ _Noreturn static void sentry_child(struct start *st)
     for (size_t i = 0; i < st->v->count; i++)
         close_fd(&st->gofer_fds[i]);
     pass_gate(&st->control);
+    wipe_environment();
     setsid();
     int ret = st->s->privileged ? change_ids() : 0;
     if (ret < 0)
@@ -176,11 +186,11 @@ static int namespaces_refused(int err, struct error *e)
     if (err == -ENOSPC || err == -EUSERS)
         return error_set(e, "this system has user namespaces switched off; "
                             "as root: sysctl -w user.max_user_namespaces=15000");
+    if (err == -EPERM && geteuid() == 0)
+        return error_set(e, "root may not make namespaces here; a container must be started with --privileged");
     if (err == -EPERM)
-        return error_set(e,
-                         "this system does not let %s make namespaces; run sbox as root, or allow user namespaces "
-                         "(a container: --privileged; Debian: sysctl kernel.unprivileged_userns_clone=1)",
-                         geteuid() == 0 ? "root" : "ordinary users");
+        return error_set(e, "ordinary users may not make namespaces here; run sbox as root, or allow it, as root: "
+                            "sysctl -w kernel.unprivileged_userns_clone=1 (a container: --privileged)");
     return error_set(e, "cannot start the sandbox's processes: %s", strerror(-err));
 }
 
@@ -302,6 +312,8 @@ static int explain(struct error *e, const char *who, int status)
 
 int sandbox_explain_gofer(struct sandbox *s, struct error *e)
 {
+    if (WIFEXITED(s->gofer_status) && WEXITSTATUS(s->gofer_status) == GOFER_EXIT_TOLD)
+        return error_set(e, "%s", "");
     return explain(e, "the sandbox's file server (gofer)", s->gofer_status);
 }
 
@@ -310,13 +322,16 @@ int sandbox_explain_sentry(struct sandbox *s, struct error *e)
     const struct timespec pause = {.tv_nsec = 5000000};
     int status = 0;
 
-    /* Its socket is closed, so it is about to go; if it is not, it is ended below without a cause. */
-    for (int tries = 0; s->sentry && tries < 200 && !reap(s, &s->sentry, WNOHANG, &status); tries++)
+    /* Its socket is closed, so it is about to go; if it is not, it is ended later, without a cause. */
+    for (int tries = 0; !reap(s, &s->sentry, WNOHANG, &status); tries++) {
+        if (tries == 200)
+            return error_set(e, "the sandbox's kernel (sentry) does not answer; the program is ended");
         nanosleep(&pause, NULL);
-    if (!s->sentry && !(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SBOX && sandbox_gofer_ended(s)))
-        return explain(e, "the sandbox's kernel (sentry)", status);
-    return s->sentry ? error_set(e, "the sandbox's kernel (sentry) does not answer; the program is ended")
-                     : sandbox_explain_gofer(s, e);
+    }
+    /* It has told the user itself. */
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SBOX)
+        return error_set(e, "%s", "");
+    return explain(e, "the sandbox's kernel (sentry)", status);
 }
 
 static void end_process(struct sandbox *s, pid_t *pid, int *out_status)

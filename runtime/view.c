@@ -195,7 +195,8 @@ static int add_cwd(struct view *v, const struct run_options *o, const struct use
     snprintf(v->cwd, sizeof(v->cwd), "%s", o->cwd ? o->cwd : "/");
     if (o->cwd || o->rootfs)
         return 0;
-    v->cwd_hidden = !known || (!is_shown(v, cwd) && is_private(cwd, u));
+    struct stat st;
+    v->cwd_hidden = !known || stat(cwd, &st) < 0 || (!is_shown(v, cwd) && is_private(cwd, u));
     if (!v->cwd_hidden || (known && !strcmp(cwd, u->home)))
         snprintf(v->cwd, sizeof(v->cwd), "%s", cwd);
     return v->cwd_hidden || is_shown(v, cwd) ? 0 : tree_add(v, cwd, v->cwd, e);

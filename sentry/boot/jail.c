@@ -222,6 +222,8 @@ int boot_lock_in(int proc_fd, bool ptrace, bool debug, const char **out_why)
 {
     struct rlimit files;
 
+    if (!debug)
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0});
     mallopt(M_ARENA_MAX, 2);
     *out_why = "raise the limit of open files";
     if (getrlimit(RLIMIT_NOFILE, &files) < 0)

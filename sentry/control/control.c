@@ -3,6 +3,7 @@
 
 #include "include/control.h"
 #include "include/platform.h"
+#include "lib/jail.h"
 #include "lib/log.h"
 #include "sentry/control/report.h"
 #include "sentry/kernel/task.h"
@@ -48,7 +49,7 @@ void control_fail(int code, const char *what, int err)
 {
     char why[PATH_MAX + 128];
 
-    snprintf(why, sizeof(why), "%s: %s", what, strerror(-err));
+    snprintf(why, sizeof(why), "%s: %s%s", what, strerror(-err), code == 125 ? jail_way_out(err) : "");
     tell(json_pack("{s:s, s:s, s:i}", "event", "failed", "error", why, "code", code));
     plat_shutdown();
     _exit(code);

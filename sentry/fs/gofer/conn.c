@@ -125,7 +125,7 @@ int gofer_errno(uint32_t err)
 static int hang_up(struct gofer_conn *c, const char *why)
 {
     if (!atomic_exchange(&c->dead, true))
-        log_user("a gofer is lost: %s", why);
+        log_debug("a gofer is lost: %s", why);
     shutdown(c->sock, SHUT_RDWR);
     return -EIO;
 }
