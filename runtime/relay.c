@@ -134,7 +134,7 @@ static int end(struct relay *r, json_t *message)
 static int start_failed(struct relay *r, const json_t *message, struct error *e)
 {
     /* Without its gofer it had to; that one knows why. */
-    if (sandbox_gofer_ended(r->sandbox))
+    if (sandbox_gofer_told(r->sandbox))
         return sandbox_explain_gofer(r->sandbox, e);
     const char *why = json_string_value(json_object_get(message, "error"));
     json_int_t code = json_integer_value(json_object_get(message, "code"));
@@ -222,7 +222,8 @@ int relay_run(struct relay *r, struct sandbox *s, struct error *e)
         if (fds[1].revents)
             forward_signals(r);
         code = receive(r, e);
-        if (code == GO_ON && fds[1].revents && sandbox_gofer_ended(s))
+        /* It may have ended because the sentry did, whose last words are then there to be read. */
+        if (code == GO_ON && fds[1].revents && sandbox_gofer_ended(s) && (code = receive(r, e)) == GO_ON)
             code = sandbox_explain_gofer(s, e);
         if (code == GO_ON)
             code = check_time(r);

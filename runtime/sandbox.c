@@ -298,6 +298,11 @@ bool sandbox_gofer_ended(struct sandbox *s)
     return !s->gofer || reap(s, &s->gofer, WNOHANG, &s->gofer_status);
 }
 
+bool sandbox_gofer_told(struct sandbox *s)
+{
+    return sandbox_gofer_ended(s) && WIFEXITED(s->gofer_status) && WEXITSTATUS(s->gofer_status) == GOFER_EXIT_TOLD;
+}
+
 /* "was killed by signal 9 (Killed)" */
 static int explain(struct error *e, const char *who, int status)
 {
@@ -312,7 +317,7 @@ static int explain(struct error *e, const char *who, int status)
 
 int sandbox_explain_gofer(struct sandbox *s, struct error *e)
 {
-    if (WIFEXITED(s->gofer_status) && WEXITSTATUS(s->gofer_status) == GOFER_EXIT_TOLD)
+    if (sandbox_gofer_told(s))
         return error_set(e, "%s", "");
     return explain(e, "the sandbox's file server (gofer)", s->gofer_status);
 }

@@ -34,6 +34,8 @@ int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, co
                   struct error *e) must_check;
 /* Has the gofer ended? It has no business to before the sentry. */
 bool sandbox_gofer_ended(struct sandbox *s);
+/* Could it not start, and has it told the user why? */
+bool sandbox_gofer_told(struct sandbox *s);
 /* After one of them has gone: says so in e. Returns -1. */
 int sandbox_explain_gofer(struct sandbox *s, struct error *e);
 int sandbox_explain_sentry(struct sandbox *s, struct error *e);
