@@ -118,9 +118,10 @@ static void test_wake_op(void)
 {
     share();
     words[1] = 5;
-    /* words[1] += 3, and the waiters of words[1] are woken too when it was 5. */
+    /* words[1] += 3. A count of nought wakes one all the same, so these name words that nobody waits for. */
     pid_t a = waiter(words, FUTEX_WAIT, 0), b = waiter(words + 2, FUTEX_WAIT, 0);
-    EXPECT(futex(words, FUTEX_WAKE_OP, 0, (void *)0, words + 1, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 5)) >= 0);
+    EXPECT(futex(words + 9, FUTEX_WAKE_OP, 0, (void *)0, words + 1, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 5)) >=
+           0);
     EXPECT(words[1] == 8);
     long woken = 0;
     while (woken < 2) { /* an operation that changes nothing, and a comparison that holds: both words are woken */
@@ -131,13 +132,13 @@ static void test_wake_op(void)
     }
     EXPECT(check_child(a) == 0 && check_child(b) == 0);
     words[3] = 0xf0;
-    futex(words, FUTEX_WAKE_OP, 0, (void *)0, words + 3, FUTEX_OP(FUTEX_OP_OR, 0x0f, FUTEX_OP_CMP_EQ, 0));
+    futex(words + 9, FUTEX_WAKE_OP, 0, (void *)0, words + 3, FUTEX_OP(FUTEX_OP_OR, 0x0f, FUTEX_OP_CMP_EQ, 0));
     EXPECT(words[3] == 0xff);
-    futex(words, FUTEX_WAKE_OP, 0, (void *)0, words + 3, FUTEX_OP(FUTEX_OP_ANDN, 0x0f, FUTEX_OP_CMP_EQ, 0));
+    futex(words + 9, FUTEX_WAKE_OP, 0, (void *)0, words + 3, FUTEX_OP(FUTEX_OP_ANDN, 0x0f, FUTEX_OP_CMP_EQ, 0));
     EXPECT(words[3] == 0xf0);
-    futex(words, FUTEX_WAKE_OP, 0, (void *)0, words + 3, FUTEX_OP(FUTEX_OP_XOR, 0xff, FUTEX_OP_CMP_EQ, 0));
+    futex(words + 9, FUTEX_WAKE_OP, 0, (void *)0, words + 3, FUTEX_OP(FUTEX_OP_XOR, 0xff, FUTEX_OP_CMP_EQ, 0));
     EXPECT(words[3] == 0x0f);
-    futex(words, FUTEX_WAKE_OP, 0, (void *)0, words + 3,
+    futex(words + 9, FUTEX_WAKE_OP, 0, (void *)0, words + 3,
           FUTEX_OP((FUTEX_OP_SET | FUTEX_OP_OPARG_SHIFT), 6, FUTEX_OP_CMP_EQ, 0));
     EXPECT(words[3] == 64);
 }
