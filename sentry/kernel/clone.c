@@ -125,6 +125,7 @@ static void child_inherit(struct task *c, struct task *t, const struct clone_req
     c->timer_slack = t->timer_slack;
     c->personality = t->personality;
     c->affinity = t->affinity;
+    c->ioprio = t->ioprio;
     if (!t->reset_on_fork) {
         c->policy = t->policy;
         c->rt_priority = t->rt_priority;

@@ -93,6 +93,7 @@ struct task {
     int8_t nice;            /* (a) */
     int policy;             /* (T) SCHED_* as set; the host schedules all alike */
     int rt_priority;        /* (T) */
+    uint16_t ioprio;        /* (T) ioprio_set(2): class << 13 | level; 0: follows nice */
     bool reset_on_fork;     /* (T) SCHED_RESET_ON_FORK */
     uint64_t timer_slack;   /* (o) prctl(PR_SET_TIMERSLACK), ns; 0: the default */
     uint32_t personality;   /* (o) personality(2) */

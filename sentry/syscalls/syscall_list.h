@@ -1,7 +1,8 @@
 /*
- * Every system call by name: S(name, status, note) where sys_name() serves it, N(name, note) where nothing does yet and
- * the guest gets ENOSYS. table.c turns the list into the table and tools/compatibility.py into docs/compatibility.md.
- * Calls that an architecture does not have drop out there by themselves.
+ * Every system call by name: S(name, status, note) where sys_name() serves it, F(name, error, note) where the guest
+ * always gets that error, as on a Linux that forbids or lacks it, and N(name, note) where nothing does yet: ENOSYS.
+ * table.c turns the list into the table and tools/compatibility.py into docs/compatibility.md. Calls that an
+ * architecture does not have drop out there by themselves.
  */
 /* clang-format off */
 #ifdef __NR_read
@@ -308,7 +309,7 @@ S(sysinfo, SYS_FULL, "")
 S(times, SYS_FULL, "")
 #endif
 #ifdef __NR_ptrace
-N(ptrace, "")
+N(ptrace, "debuggers work outside")
 #endif
 #ifdef __NR_getuid
 S(getuid, SYS_FULL, "")
@@ -407,7 +408,7 @@ S(utime, SYS_FULL, "")
 S(mknod, SYS_FULL, "")
 #endif
 #ifdef __NR_uselib
-N(uselib, "")
+N(uselib, "gone from Linux")
 #endif
 #ifdef __NR_personality
 S(personality, SYS_FULL, "")
@@ -464,16 +465,16 @@ S(mlockall, SYS_FULL, "")
 S(munlockall, SYS_FULL, "")
 #endif
 #ifdef __NR_vhangup
-N(vhangup, "")
+F(vhangup, EPERM, "")
 #endif
 #ifdef __NR_modify_ldt
 N(modify_ldt, "")
 #endif
 #ifdef __NR_pivot_root
-N(pivot_root, "")
+F(pivot_root, EPERM, "chroot works")
 #endif
 #ifdef __NR__sysctl
-N(_sysctl, "")
+N(_sysctl, "gone from Linux")
 #endif
 #ifdef __NR_prctl
 S(prctl, SYS_PARTLY, "common options; no seccomp filters, no PR_SET_MM")
@@ -482,7 +483,7 @@ S(prctl, SYS_PARTLY, "common options; no seccomp filters, no PR_SET_MM")
 S(arch_prctl, SYS_PARTLY, "segment bases only")
 #endif
 #ifdef __NR_adjtimex
-N(adjtimex, "")
+S(adjtimex, SYS_PARTLY, "reading only; changes are EPERM: the time is the host's")
 #endif
 #ifdef __NR_setrlimit
 S(setrlimit, SYS_FULL, "")
@@ -494,7 +495,7 @@ S(chroot, SYS_FULL, "")
 S(sync, SYS_FULL, "")
 #endif
 #ifdef __NR_acct
-N(acct, "")
+F(acct, EPERM, "no process accounting")
 #endif
 #ifdef __NR_settimeofday
 S(settimeofday, SYS_FULL, "always EPERM: the time is the host's")
@@ -506,13 +507,13 @@ S(mount, SYS_PARTLY, "tmpfs, proc, sysfs, bind (not recursive), remount; no MS_M
 S(umount2, SYS_PARTLY, "no MNT_EXPIRE")
 #endif
 #ifdef __NR_swapon
-N(swapon, "")
+F(swapon, EPERM, "the machine is not the guest's")
 #endif
 #ifdef __NR_swapoff
-N(swapoff, "")
+F(swapoff, EPERM, "the machine is not the guest's")
 #endif
 #ifdef __NR_reboot
-N(reboot, "")
+F(reboot, EPERM, "the machine is not the guest's")
 #endif
 #ifdef __NR_sethostname
 S(sethostname, SYS_FULL, "")
@@ -521,46 +522,46 @@ S(sethostname, SYS_FULL, "")
 S(setdomainname, SYS_FULL, "")
 #endif
 #ifdef __NR_iopl
-N(iopl, "")
+F(iopl, EPERM, "no I/O ports")
 #endif
 #ifdef __NR_ioperm
-N(ioperm, "")
+F(ioperm, EPERM, "no I/O ports")
 #endif
 #ifdef __NR_create_module
-N(create_module, "")
+N(create_module, "gone from Linux")
 #endif
 #ifdef __NR_init_module
-N(init_module, "")
+F(init_module, EPERM, "no kernel modules")
 #endif
 #ifdef __NR_delete_module
-N(delete_module, "")
+F(delete_module, EPERM, "no kernel modules")
 #endif
 #ifdef __NR_get_kernel_syms
-N(get_kernel_syms, "")
+N(get_kernel_syms, "gone from Linux")
 #endif
 #ifdef __NR_query_module
-N(query_module, "")
+N(query_module, "gone from Linux")
 #endif
 #ifdef __NR_quotactl
-N(quotactl, "")
+F(quotactl, EPERM, "no quotas")
 #endif
 #ifdef __NR_nfsservctl
-N(nfsservctl, "")
+N(nfsservctl, "gone from Linux")
 #endif
 #ifdef __NR_getpmsg
-N(getpmsg, "")
+N(getpmsg, "never in Linux")
 #endif
 #ifdef __NR_putpmsg
-N(putpmsg, "")
+N(putpmsg, "never in Linux")
 #endif
 #ifdef __NR_afs_syscall
-N(afs_syscall, "")
+N(afs_syscall, "never in Linux")
 #endif
 #ifdef __NR_tuxcall
-N(tuxcall, "")
+N(tuxcall, "never in Linux")
 #endif
 #ifdef __NR_security
-N(security, "")
+N(security, "never in Linux")
 #endif
 #ifdef __NR_gettid
 S(gettid, SYS_FULL, "")
@@ -620,40 +621,40 @@ S(sched_setaffinity, SYS_PARTLY, "kept and shown, not yet applied to the host th
 S(sched_getaffinity, SYS_FULL, "")
 #endif
 #ifdef __NR_set_thread_area
-N(set_thread_area, "")
+N(set_thread_area, "32-bit only")
 #endif
 #ifdef __NR_io_setup
-N(io_setup, "")
+N(io_setup, "no asynchronous I/O")
 #endif
 #ifdef __NR_io_destroy
-N(io_destroy, "")
+N(io_destroy, "no asynchronous I/O")
 #endif
 #ifdef __NR_io_getevents
-N(io_getevents, "")
+N(io_getevents, "no asynchronous I/O")
 #endif
 #ifdef __NR_io_submit
-N(io_submit, "")
+N(io_submit, "no asynchronous I/O")
 #endif
 #ifdef __NR_io_cancel
-N(io_cancel, "")
+N(io_cancel, "no asynchronous I/O")
 #endif
 #ifdef __NR_get_thread_area
-N(get_thread_area, "")
+N(get_thread_area, "32-bit only")
 #endif
 #ifdef __NR_lookup_dcookie
-N(lookup_dcookie, "")
+F(lookup_dcookie, EPERM, "")
 #endif
 #ifdef __NR_epoll_create
 S(epoll_create, SYS_FULL, "")
 #endif
 #ifdef __NR_epoll_ctl_old
-N(epoll_ctl_old, "")
+N(epoll_ctl_old, "never in Linux")
 #endif
 #ifdef __NR_epoll_wait_old
-N(epoll_wait_old, "")
+N(epoll_wait_old, "never in Linux")
 #endif
 #ifdef __NR_remap_file_pages
-N(remap_file_pages, "")
+N(remap_file_pages, "use mmap")
 #endif
 #ifdef __NR_getdents64
 S(getdents64, SYS_FULL, "")
@@ -713,16 +714,16 @@ S(tgkill, SYS_FULL, "")
 S(utimes, SYS_FULL, "")
 #endif
 #ifdef __NR_vserver
-N(vserver, "")
+N(vserver, "never in Linux")
 #endif
 #ifdef __NR_mbind
-N(mbind, "")
+N(mbind, "no NUMA")
 #endif
 #ifdef __NR_set_mempolicy
-N(set_mempolicy, "")
+N(set_mempolicy, "no NUMA")
 #endif
 #ifdef __NR_get_mempolicy
-N(get_mempolicy, "")
+N(get_mempolicy, "no NUMA")
 #endif
 #ifdef __NR_mq_open
 N(mq_open, "")
@@ -743,25 +744,25 @@ N(mq_notify, "")
 N(mq_getsetattr, "")
 #endif
 #ifdef __NR_kexec_load
-N(kexec_load, "")
+F(kexec_load, EPERM, "the machine is not the guest's")
 #endif
 #ifdef __NR_waitid
 S(waitid, SYS_FULL, "")
 #endif
 #ifdef __NR_add_key
-N(add_key, "")
+N(add_key, "no key rings")
 #endif
 #ifdef __NR_request_key
-N(request_key, "")
+N(request_key, "no key rings")
 #endif
 #ifdef __NR_keyctl
-N(keyctl, "")
+N(keyctl, "no key rings")
 #endif
 #ifdef __NR_ioprio_set
-N(ioprio_set, "")
+S(ioprio_set, SYS_FULL, "")
 #endif
 #ifdef __NR_ioprio_get
-N(ioprio_get, "")
+S(ioprio_get, SYS_FULL, "")
 #endif
 #ifdef __NR_inotify_init
 N(inotify_init, "")
@@ -773,7 +774,7 @@ N(inotify_add_watch, "")
 N(inotify_rm_watch, "")
 #endif
 #ifdef __NR_migrate_pages
-N(migrate_pages, "")
+F(migrate_pages, EPERM, "no NUMA")
 #endif
 #ifdef __NR_openat
 S(openat, SYS_FULL, "")
@@ -821,7 +822,7 @@ S(pselect6, SYS_FULL, "")
 S(ppoll, SYS_FULL, "")
 #endif
 #ifdef __NR_unshare
-N(unshare, "")
+S(unshare, SYS_PARTLY, "files and file system context; no namespaces")
 #endif
 #ifdef __NR_set_robust_list
 S(set_robust_list, SYS_FULL, "")
@@ -842,7 +843,7 @@ S(sync_file_range, SYS_FULL, "")
 S(vmsplice, SYS_FULL, "")
 #endif
 #ifdef __NR_move_pages
-N(move_pages, "")
+F(move_pages, EPERM, "no NUMA")
 #endif
 #ifdef __NR_utimensat
 S(utimensat, SYS_FULL, "")
@@ -899,28 +900,28 @@ S(pwritev, SYS_FULL, "")
 S(rt_tgsigqueueinfo, SYS_FULL, "")
 #endif
 #ifdef __NR_perf_event_open
-N(perf_event_open, "")
+F(perf_event_open, EPERM, "")
 #endif
 #ifdef __NR_recvmmsg
 S(recvmmsg, SYS_FULL, "")
 #endif
 #ifdef __NR_fanotify_init
-N(fanotify_init, "")
+F(fanotify_init, EPERM, "")
 #endif
 #ifdef __NR_fanotify_mark
-N(fanotify_mark, "")
+F(fanotify_mark, EPERM, "")
 #endif
 #ifdef __NR_prlimit64
 S(prlimit64, SYS_FULL, "")
 #endif
 #ifdef __NR_name_to_handle_at
-N(name_to_handle_at, "")
+F(name_to_handle_at, EOPNOTSUPP, "no file handles")
 #endif
 #ifdef __NR_open_by_handle_at
-N(open_by_handle_at, "")
+F(open_by_handle_at, EPERM, "no file handles")
 #endif
 #ifdef __NR_clock_adjtime
-N(clock_adjtime, "")
+S(clock_adjtime, SYS_PARTLY, "reading only; changes are EPERM: the time is the host's")
 #endif
 #ifdef __NR_syncfs
 S(syncfs, SYS_FULL, "")
@@ -929,7 +930,7 @@ S(syncfs, SYS_FULL, "")
 S(sendmmsg, SYS_FULL, "")
 #endif
 #ifdef __NR_setns
-N(setns, "")
+F(setns, EPERM, "one namespace of each kind")
 #endif
 #ifdef __NR_getcpu
 S(getcpu, SYS_PARTLY, "the first CPU of the affinity mask")
@@ -941,16 +942,16 @@ S(process_vm_readv, SYS_FULL, "")
 S(process_vm_writev, SYS_FULL, "")
 #endif
 #ifdef __NR_kcmp
-N(kcmp, "")
+S(kcmp, SYS_FULL, "")
 #endif
 #ifdef __NR_finit_module
-N(finit_module, "")
+F(finit_module, EPERM, "no kernel modules")
 #endif
 #ifdef __NR_sched_setattr
-N(sched_setattr, "")
+S(sched_setattr, SYS_FULL, "")
 #endif
 #ifdef __NR_sched_getattr
-N(sched_getattr, "")
+S(sched_getattr, SYS_FULL, "")
 #endif
 #ifdef __NR_renameat2
 S(renameat2, SYS_FULL, "")
@@ -965,16 +966,16 @@ S(getrandom, SYS_FULL, "")
 S(memfd_create, SYS_PARTLY, "no MFD_HUGETLB")
 #endif
 #ifdef __NR_kexec_file_load
-N(kexec_file_load, "")
+F(kexec_file_load, EPERM, "the machine is not the guest's")
 #endif
 #ifdef __NR_bpf
-N(bpf, "")
+F(bpf, EPERM, "")
 #endif
 #ifdef __NR_execveat
 S(execveat, SYS_FULL, "")
 #endif
 #ifdef __NR_userfaultfd
-N(userfaultfd, "")
+F(userfaultfd, EPERM, "")
 #endif
 #ifdef __NR_membarrier
 S(membarrier, SYS_PARTLY, "private expedited barriers only")
@@ -1004,40 +1005,40 @@ N(pkey_free, "")
 S(statx, SYS_FULL, "")
 #endif
 #ifdef __NR_io_pgetevents
-N(io_pgetevents, "")
+N(io_pgetevents, "no asynchronous I/O")
 #endif
 #ifdef __NR_rseq
-N(rseq, "")
+N(rseq, "libraries go on without")
 #endif
 #ifdef __NR_pidfd_send_signal
 S(pidfd_send_signal, SYS_FULL, "")
 #endif
 #ifdef __NR_io_uring_setup
-N(io_uring_setup, "")
+N(io_uring_setup, "no asynchronous I/O")
 #endif
 #ifdef __NR_io_uring_enter
-N(io_uring_enter, "")
+N(io_uring_enter, "no asynchronous I/O")
 #endif
 #ifdef __NR_io_uring_register
-N(io_uring_register, "")
+N(io_uring_register, "no asynchronous I/O")
 #endif
 #ifdef __NR_open_tree
-N(open_tree, "")
+N(open_tree, "use mount")
 #endif
 #ifdef __NR_move_mount
-N(move_mount, "")
+N(move_mount, "use mount")
 #endif
 #ifdef __NR_fsopen
-N(fsopen, "")
+N(fsopen, "use mount")
 #endif
 #ifdef __NR_fsconfig
-N(fsconfig, "")
+N(fsconfig, "use mount")
 #endif
 #ifdef __NR_fsmount
-N(fsmount, "")
+N(fsmount, "use mount")
 #endif
 #ifdef __NR_fspick
-N(fspick, "")
+N(fspick, "use mount")
 #endif
 #ifdef __NR_pidfd_open
 S(pidfd_open, SYS_FULL, "")
@@ -1064,10 +1065,10 @@ N(process_madvise, "")
 S(epoll_pwait2, SYS_FULL, "")
 #endif
 #ifdef __NR_mount_setattr
-N(mount_setattr, "")
+N(mount_setattr, "use mount")
 #endif
 #ifdef __NR_quotactl_fd
-N(quotactl_fd, "")
+F(quotactl_fd, EPERM, "no quotas")
 #endif
 #ifdef __NR_landlock_create_ruleset
 N(landlock_create_ruleset, "")
@@ -1088,5 +1089,5 @@ N(process_mrelease, "")
 S(futex_waitv, SYS_FULL, "")
 #endif
 #ifdef __NR_set_mempolicy_home_node
-N(set_mempolicy_home_node, "")
+N(set_mempolicy_home_node, "no NUMA")
 #endif

@@ -25,7 +25,7 @@ struct sysargs {
 
 typedef long (*syscall_fn)(struct task *t, const struct sysargs *a);
 
-enum syscall_status { SYS_NO = 0, SYS_PARTLY, SYS_FULL };
+enum syscall_status { SYS_NO = 0, SYS_REFUSED, SYS_PARTLY, SYS_FULL };
 
 struct syscall_desc {
     const char *name;

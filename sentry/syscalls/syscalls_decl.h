@@ -3,6 +3,10 @@
 
 #include "sentry/syscalls/syscalls.h"
 
+/* The F rows of the list: always this error. */
+long refuse_EPERM(struct task *t, const struct sysargs *a);
+long refuse_EOPNOTSUPP(struct task *t, const struct sysargs *a);
+
 DECLARE_SYSCALL(read);
 DECLARE_SYSCALL(write);
 DECLARE_SYSCALL(open);
@@ -254,3 +258,11 @@ DECLARE_SYSCALL(timer_settime);
 DECLARE_SYSCALL(timer_gettime);
 DECLARE_SYSCALL(timer_getoverrun);
 DECLARE_SYSCALL(timer_delete);
+DECLARE_SYSCALL(unshare);
+DECLARE_SYSCALL(sched_getattr);
+DECLARE_SYSCALL(sched_setattr);
+DECLARE_SYSCALL(ioprio_set);
+DECLARE_SYSCALL(ioprio_get);
+DECLARE_SYSCALL(kcmp);
+DECLARE_SYSCALL(adjtimex);
+DECLARE_SYSCALL(clock_adjtime);

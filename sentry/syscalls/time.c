@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/time.h>
+#include <sys/timex.h>
 
 long sys_clock_gettime(struct task *t, const struct sysargs *a)
 {
@@ -46,6 +47,31 @@ long sys_clock_settime(struct task *t, const struct sysargs *a)
         return -EINVAL;
     int ret = timespec_read_ns(t, a->a[1], &ns);
     return ret < 0 ? ret : -EPERM;
+}
+
+/* What the clock's state looks like to somebody who may not change it. */
+static long do_adjtimex(struct task *t, uint64_t addr)
+{
+    struct timex tx;
+
+    if (user_read(t, &tx, addr, sizeof(tx)) < 0)
+        return -EFAULT;
+    if (tx.modes)
+        return -EPERM;
+    tx =
+        (struct timex){.status = STA_UNSYNC, .maxerror = 16000000, .esterror = 16000000, .tick = 10000, .precision = 1};
+    gettimeofday(&tx.time, NULL);
+    return user_write(t, addr, &tx, sizeof(tx)) < 0 ? -EFAULT : TIME_ERROR;
+}
+
+long sys_adjtimex(struct task *t, const struct sysargs *a)
+{
+    return do_adjtimex(t, a->a[0]);
+}
+
+long sys_clock_adjtime(struct task *t, const struct sysargs *a)
+{
+    return (clockid_t)a->a[0] == CLOCK_REALTIME ? do_adjtimex(t, a->a[1]) : -EOPNOTSUPP;
 }
 
 long sys_gettimeofday(struct task *t, const struct sysargs *a)
