@@ -25,6 +25,7 @@ struct pending {
     uint64_t token;
     struct plat_thread *child; /* NULL: it has reported */
     pid_t told_pid;            /* the parent's word, or 0 */
+    unsigned rounds;           /* how long it has been waited for */
 };
 
 static pthread_mutex_t pending_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -44,6 +45,7 @@ static int pending_add(struct pending *p, struct plat_thread *child)
     pthread_mutex_lock(&pending_lock);
     list_push_back(&all_pending, &p->node);
     pthread_mutex_unlock(&pending_lock);
+    watch_threads();
     return 0;
 }
 
@@ -133,6 +135,22 @@ again:
         }
     }
     pthread_mutex_unlock(&pending_lock);
+}
+
+bool clone_watch(void)
+{
+    struct pending *it;
+
+    pthread_mutex_lock(&pending_lock);
+    bool any = !list_empty(&all_pending);
+    list_for_each (it, &all_pending, node) {
+        if (it->child && ++it->rounds > WATCH_ROUNDS_MAX && !atomic_load(&it->child->gone)) {
+            give_up_on(it->child);
+            break; /* the list may have changed: the others' turn is in the next round */
+        }
+    }
+    pthread_mutex_unlock(&pending_lock);
+    return any;
 }
 
 /* The parent says that the child is `pid`: true if that one died already. */

@@ -88,6 +88,8 @@ struct plat_thread {
 
     atomic_uint inbox;
     atomic_int waiter;           /* tid of the worker that waits at the inbox */
+    unsigned watched_rounds;     /* the watch's: how long it has been waited for */
+    uint64_t watched_id;         /* the watch's: the last notice before that */
     struct seccomp_notif notice; /* written by who fills the inbox or queues the thread */
     struct list queue_node;      /* worker.c */
 
@@ -176,6 +178,8 @@ void sc_threads_note_recv(void);
 bool sc_threads_left_since_recv(void);
 void sc_thread_kick(struct plat_thread *t);
 void sc_thread_send_kick(struct plat_thread *t); /* the host signal */
+/* Kills processes whose threads do not come when they are waited for. True if any is waited for. */
+bool sc_threads_watch(void);
 /* The guest did what its stub never does: kills its process, says why in the debug log, returns -ESRCH. */
 int sc_thread_violation(struct plat_thread *t, const char *what);
 
@@ -208,6 +212,20 @@ void listen_for_owner_end(void);
 void queue_event(struct plat_thread *t, bool now);
 void worker_block_begin(void);
 void worker_block_end(void);
+
+/* notify_recv() for a holder of a token. */
+int receive(struct seccomp_notif *n) must_check;
+/* Guest threads run and nobody receives. */
+bool nobody_listens(void);
+unsigned notices_received(void);
+/* Gives out one more token. */
+void add_listener(void);
+
+/* ---- watch.c ---- */
+int watch_start(void) must_check;
+void watch_listeners(void);  /* to be called when it may be that nobody listens for a while */
+void watch_threads(void);    /* to be called when a thread is waited for that the guest could hold up */
+#define WATCH_ROUNDS_MAX 60U /* of a second: then a wait ends */
 
 /* ---- stop.c ---- */
 /* Takes n as the stop of t: fills id, kind of stop and, for a report, frame and registers. -ESRCH after a violation. */
@@ -244,6 +262,8 @@ struct plat_thread *clone_claim(const struct seccomp_notif *n);
 void clone_unknown_death(pid_t pid);
 /* The process of p died: children in it that have not reported will not. */
 void clone_process_died(struct process *p);
+/* Gives up children that have been waited for too long. True if any is waited for. */
+bool clone_watch(void);
 int pool_start(struct plat_thread *zygote, unsigned size) must_check;
 int pool_take(void *cookie, void *process_cookie, struct plat_thread **out) must_check;
 void pool_shutdown(void);

@@ -76,6 +76,8 @@ static int sc_run(void)
     int ret = reaper_start();
 
     if (ret == 0)
+        ret = watch_start();
+    if (ret == 0)
         ret = workers_start();
     return ret < 0 ? ret : pool_start(zygote, pool_size);
 }

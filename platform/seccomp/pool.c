@@ -23,7 +23,11 @@ static struct plat_thread *zygote;                              /* zygote_lock: 
 
 static int fork_zygote(struct plat_thread **out)
 {
-    pthread_mutex_lock(&zygote_lock);
+    if (pthread_mutex_trylock(&zygote_lock)) {
+        worker_block_begin(); /* whoever holds it waits for notices */
+        pthread_mutex_lock(&zygote_lock);
+        worker_block_end();
+    }
     int ret = clone_thread(zygote, PLAT_CLONE_FORK, NULL, NULL, NULL, out);
     pthread_mutex_unlock(&zygote_lock);
     return ret;

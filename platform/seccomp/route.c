@@ -28,6 +28,7 @@ static void wake_owner(struct plat_thread *t)
 void inbox_open(struct plat_thread *t)
 {
     atomic_store(&t->inbox, INBOX_OPEN);
+    watch_threads();
 }
 
 static void sleep_on_inbox(struct plat_thread *t)
@@ -36,6 +37,7 @@ static void sleep_on_inbox(struct plat_thread *t)
 
     if (!atomic_compare_exchange_strong(&t->inbox, &state, INBOX_ASLEEP))
         return;
+    watch_listeners();
     if (!atomic_load(&t->gone))
         syscall(SYS_futex, &t->inbox, FUTEX_WAIT_PRIVATE, INBOX_ASLEEP, NULL, NULL, 0);
     state = INBOX_ASLEEP;
@@ -46,7 +48,7 @@ static void listen_once(void)
 {
     struct seccomp_notif n;
 
-    if (notify_recv(&n) < 0)
+    if (receive(&n) < 0)
         return;
     struct plat_thread *other = route_notice(&n);
     if (other)
@@ -128,7 +130,7 @@ struct plat_thread *route_notice(const struct seccomp_notif *n)
     struct plat_thread *t = is_first_report(n) ? clone_claim(n) : sc_thread_find((pid_t)n->pid);
 
     if (!t) {
-        end_stranger(n);
+        end_stranger(n); /* also a thread we know that pretends to be new */
         return NULL;
     }
     if (unlikely(sc_threads_left_since_recv() &&

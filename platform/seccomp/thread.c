@@ -186,6 +186,7 @@ void sc_thread_send_kick(struct plat_thread *t)
         return;
     syscall(SYS_tgkill, t->process->pid, atomic_load(&t->tid), STUB_KICK_SIGNAL);
     sc_process_unuse(t->process);
+    watch_threads();
 }
 
 /* Whoever lets the thread go on sets `expected` and then looks at `kick`: one of the two sees the other. */
@@ -193,6 +194,37 @@ void sc_thread_kick(struct plat_thread *t)
 {
     if (!atomic_exchange(&t->kick, true) && atomic_load(&t->expected))
         sc_thread_send_kick(t);
+}
+
+/* Whether t, expected, is kicked or waited for; notices that come in between begin a new count. */
+static bool overdue(struct plat_thread *t, bool *out_any)
+{
+    const unsigned inbox = atomic_load(&t->inbox);
+
+    if (!atomic_load(&t->expected) || !(atomic_load(&t->kick) || inbox == INBOX_OPEN || inbox == INBOX_ASLEEP)) {
+        t->watched_rounds = 0;
+        return false;
+    }
+    *out_any = true;
+    if (t->watched_id != t->notice.id)
+        t->watched_rounds = 0;
+    t->watched_id = t->notice.id;
+    return ++t->watched_rounds > WATCH_ROUNDS_MAX;
+}
+
+bool sc_threads_watch(void)
+{
+    struct plat_thread *it;
+    bool any = false;
+
+    for (size_t i = 0; i < BUCKETS; i++) {
+        pthread_mutex_lock(&table[i].lock);
+        list_for_each (it, &table[i].threads, hash_node)
+            if (overdue(it, &any))
+                (void)!sc_thread_violation(it, "a thread of it does not stop");
+        pthread_mutex_unlock(&table[i].lock);
+    }
+    return any;
 }
 
 int sc_thread_violation(struct plat_thread *t, const char *what)

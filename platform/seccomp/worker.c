@@ -10,7 +10,8 @@
  *
  * `running` counts the guest threads of which a notice is to come. A thread is counted before it is let go on, and
  * whoever lets it go on looks afterwards whether somebody listens; who stops listening looks at `running` after it has
- * laid down the token. Both happen under pool_lock, so no thread runs unheard.
+ * laid down the token. Both happen under pool_lock, so no thread runs unheard. Should a holder be held
+ * up without having said so, the watch gives out another token (watch.c).
  */
 #include "platform/seccomp/internal.h"
 
@@ -38,6 +39,8 @@ static atomic_uint queued;                   /* written under pool_lock */
 static atomic_uint tokens;                   /* written under pool_lock */
 static unsigned tokens_max = 1;              /* (c) */
 static atomic_int running;
+static atomic_int receiving; /* holders of a token that wait for a notice */
+static atomic_uint received; /* notices so far */
 
 static _Thread_local bool listening; /* this thread has a token */
 static _Thread_local bool is_worker;
@@ -54,6 +57,26 @@ void unexpect(struct plat_thread *t)
 {
     if (atomic_exchange(&t->expected, false))
         atomic_fetch_sub(&running, 1);
+}
+
+bool nobody_listens(void)
+{
+    return atomic_load(&running) > 0 && atomic_load(&receiving) == 0;
+}
+
+unsigned notices_received(void)
+{
+    return atomic_load(&received);
+}
+
+int receive(struct seccomp_notif *n)
+{
+    atomic_fetch_add(&receiving, 1);
+    int ret = notify_recv(n);
+    atomic_fetch_sub(&receiving, 1);
+    if (ret == 0)
+        atomic_fetch_add_explicit(&received, 1, memory_order_relaxed);
+    return ret;
 }
 
 /* ---- waking ---- */
@@ -106,7 +129,15 @@ static void ensure_listener_unlock(void)
         wake_worker_unlock(WOKEN_TO_LISTEN);
     } else {
         pthread_mutex_unlock(&pool_lock);
+        watch_listeners();
     }
+}
+
+void add_listener(void)
+{
+    pthread_mutex_lock(&pool_lock);
+    atomic_fetch_add(&tokens, 1);
+    wake_worker_unlock(WOKEN_TO_LISTEN);
 }
 
 void ensure_listener(void)
@@ -216,6 +247,7 @@ static bool sleep_unlock(struct worker *self)
     idle = self;
     idle_count++;
     pthread_mutex_unlock(&pool_lock);
+    watch_listeners();
     while (atomic_load(&self->wake) == SLEEPING)
         syscall(SYS_futex, &self->wake, FUTEX_WAIT_PRIVATE, SLEEPING, NULL, NULL, 0);
     listening = atomic_load(&self->wake) == WOKEN_TO_LISTEN;
@@ -232,11 +264,12 @@ static struct plat_thread *take_queued(void)
     return t;
 }
 
+/* For a holder of a token: another one listens, and there are more of them than running threads. */
 static bool too_many_listen(void)
 {
     const unsigned n = atomic_load(&tokens);
 
-    return n > 1 && (int)n > atomic_load(&running);
+    return n > 1 && (int)n > atomic_load(&running) && atomic_load(&receiving) > 0;
 }
 
 /* What to do without listening: a queued event (returned), or sleep. *out_end: the worker is to end. */
@@ -267,12 +300,15 @@ static struct plat_thread *next_event(struct worker *self)
                 return t;
             continue;
         }
-        if (notify_recv(&n) < 0)
+        if (receive(&n) < 0)
             continue;
         share_load();
         struct plat_thread *t = route_notice(&n);
-        if (t)
+        if (t) {
+            if (unlikely(atomic_load(&running) > 0))
+                watch_listeners();
             return t;
+        }
     }
     return NULL;
 }

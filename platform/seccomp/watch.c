@@ -1,0 +1,112 @@
+/*
+ * The watch: one thread that helps where waiting would otherwise not end. It sleeps while there is nothing to watch.
+ *
+ * Quick rounds. A worker that holds the only token may be held up inside event() without having said so: by a lock
+ * whose holder waits for a notice, or by a slow host call. If guest threads are running and nobody has received
+ * anything for a round, one more worker is told to listen.
+ *
+ * Slow rounds. A guest can keep its thread from taking kicks, or a child from reporting, by tampering with the stub.
+ * What has been waited for a minute ends: the process is killed. Nothing that a stub is ordered to do takes so long,
+ * unless the host is out of memory or the program maps and unmaps terabytes.
+ */
+#include "platform/seccomp/internal.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WATCH_STACK (64u << 10)
+#define QUICK_NS 300000L
+#define SLOW_NS 1000000000L
+#define CALM_ROUNDS 32U /* quick rounds without need after which they end */
+
+enum pace { ASLEEP, SLOW, QUICK };
+
+static atomic_uint pace; /* what was asked for; the watch itself lowers it */
+
+static void ask_for(enum pace wanted)
+{
+    unsigned now = atomic_load(&pace);
+
+    while (now < wanted)
+        if (atomic_compare_exchange_weak(&pace, &now, wanted)) {
+            syscall(SYS_futex, &pace, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+            return;
+        }
+}
+
+void watch_listeners(void)
+{
+    if (unlikely(atomic_load(&pace) != QUICK) && nobody_listens())
+        ask_for(QUICK);
+}
+
+void watch_threads(void)
+{
+    if (unlikely(atomic_load(&pace) == ASLEEP))
+        ask_for(SLOW);
+}
+
+/* Sleeps for a round, or until more is asked for than `now`. */
+static void sleep_round(unsigned now, long ns)
+{
+    const struct timespec ts = {.tv_sec = ns / SLOW_NS, .tv_nsec = ns % SLOW_NS};
+
+    syscall(SYS_futex, &pace, FUTEX_WAIT_PRIVATE, now, ns ? &ts : NULL, NULL, 0);
+}
+
+/* Rounds until nobody has needed help for a while. */
+static void quick_rounds(void)
+{
+    unsigned seen = notices_received();
+
+    for (unsigned calm = 0; calm < CALM_ROUNDS; calm++) {
+        sleep_round(QUICK, QUICK_NS);
+        if (nobody_listens()) {
+            calm = 0;
+            if (notices_received() == seen)
+                add_listener();
+        }
+        seen = notices_received();
+    }
+}
+
+static void *watch_main(void *arg unused_arg)
+{
+    for (;;) {
+        switch (atomic_load(&pace)) {
+        case ASLEEP:
+            sleep_round(ASLEEP, 0);
+            break;
+        case SLOW:
+            sleep_round(SLOW, SLOW_NS);
+            if (atomic_load(&pace) != SLOW)
+                break;
+            atomic_store(&pace, ASLEEP); /* before looking: who begins to wait afterwards asks again */
+            if (sc_threads_watch() | clone_watch())
+                ask_for(SLOW);
+            break;
+        case QUICK:
+            quick_rounds();
+            atomic_store(&pace, SLOW);
+            watch_listeners();
+            break;
+        }
+    }
+    return NULL;
+}
+
+int watch_start(void)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, WATCH_STACK);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int ret = pthread_create(&thread, &attr, watch_main, NULL);
+    pthread_attr_destroy(&attr);
+    return -ret;
+}
