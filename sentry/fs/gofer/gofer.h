@@ -57,7 +57,7 @@ struct gofer_call {
 
 int gofer_conn_init(struct gofer_conn *c, int sock) must_check; /* sock is taken over in any case */
 void gofer_conn_destroy(struct gofer_conn *c);
-void gofer_begin(struct gofer_conn *c, struct gofer_call *call) ACQUIRES(c->lock);
+void gofer_begin(struct gofer_conn *c, struct gofer_call *call);
 /* Sends the request and waits for its reply. 0, the gofer's error, or -EIO. */
 int gofer_exchange(struct gofer_call *call, uint8_t type) must_check;
 /* Ends the call; ret if that is an error, -EIO (and the connection's end) if the reply was too short or too long. */

@@ -104,8 +104,10 @@ static void get_walk(struct gofer_call *call, struct gofer_walk *w)
     uint32_t err = wire_get32(b);
     bool has_fd = wire_get8(b);
     wire_get_str(b, w->target, sizeof(w->target));
-    if (w->found > w->count || (w->found < w->count) != (err != 0))
+    if (w->found > w->count || (w->found < w->count) != (err != 0)) {
         b->bad = true;
+        w->found = 0;
+    }
     for (unsigned i = 0; i < w->found && !b->bad; i++) {
         get_attr(b, &w->attrs[i]);
         if (i + 1 < w->found && !S_ISDIR(w->attrs[i].mode))
