@@ -237,7 +237,7 @@ int dentry_lookup(struct dentry *dir, const char *name, struct dentry **out)
     bool cache = !(di->sb->flags & SB_NODCACHE);
 
     struct dentry *d = dcache_find(dir, name, strlen(name));
-    if (d && (cache || atomic_load(&d->mounted))) {
+    if (d && (cache || atomic_load(&d->pinned))) {
         *out = d;
         return 0;
     }
@@ -336,8 +336,11 @@ int dentry_exchange(struct dentry *a, struct dentry *b)
 void dentry_pin(struct dentry *d)
 {
     lock(&dcache_lock);
-    if (!d->hashed && d->parent != d)
-        hash_locked(d);
+    for (; d->parent != d; d = d->parent) {
+        if (!d->hashed)
+            hash_locked(d);
+        atomic_store(&d->pinned, true);
+    }
     unlock(&dcache_lock);
 }
 
@@ -348,7 +351,7 @@ void dentry_invalidate_children(struct dentry *d)
 
     lock(&dcache_lock);
     list_for_each_safe (it, tmp, &d->children, sibling) {
-        if (atomic_load(&it->mounted))
+        if (atomic_load(&it->pinned))
             continue;
         unhash_locked(it);
         if (it->on_lru) {

@@ -22,6 +22,7 @@ struct dentry {
     bool hashed, on_lru;                           /* (dcache) */
     bool anonymous;                                /* (c) never had a place: pipe, memfd … */
     _Atomic int mounted;                           /* mounts on top of this dentry, in any mount */
+    _Atomic bool pinned;                           /* something is mounted here or below: stays cached */
     struct list hash_node, sibling, children, lru; /* (dcache) */
 };
 
@@ -42,7 +43,7 @@ void dentry_make_negative(struct dentry *d);
 int dentry_move(struct dentry *d, struct dentry *new_parent, const char *new_name) must_check;
 /* RENAME_EXCHANGE: the two swap places. */
 int dentry_exchange(struct dentry *a, struct dentry *b) must_check;
-/* Keeps an uncached name findable while something is mounted on it. */
+/* Keeps d and all above it findable in trees whose names are not cached: something is mounted on it. For good. */
 void dentry_pin(struct dentry *d);
 /* True if a is d or one of its ancestors. */
 bool dentry_is_ancestor(struct dentry *a, struct dentry *d);
