@@ -24,13 +24,21 @@ static long do_open(struct task *t, int dirfd, uint64_t addr, int flags, mode_t 
     int ret = path_arg(t, name, addr);
     if (ret < 0)
         return ret;
+    int fd = fd_reserve(t, 0); /* first: without a number no file may be made */
+    if (fd < 0)
+        return fd;
     if (!(flags & TMPFILE_BIT) || (flags & O_PATH))
         ret = vfs_open(t, dirfd, name, flags, mode & 07777, lookup, &f);
     else if (!(flags & O_DIRECTORY) || (flags & O_CREAT))
         ret = -EINVAL;
     else
         ret = vfs_open_tmpfile(t, dirfd, name, flags, mode & 07777, lookup, &f);
-    return ret < 0 ? ret : fd_add(t, f, flags & O_CLOEXEC);
+    if (ret < 0) {
+        fd_unreserve(t, fd);
+        return ret;
+    }
+    fd_install(t, fd, f, flags & O_CLOEXEC);
+    return fd;
 }
 
 long sys_open(struct task *t, const struct sysargs *a)
