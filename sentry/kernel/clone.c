@@ -7,6 +7,7 @@
  */
 #include "sentry/kernel/lifecycle.h"
 
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/vfork.h"
 #include "sentry/mm/mm.h"
@@ -315,6 +316,8 @@ long task_clone(struct task *t, const struct clone_request *req)
     c->vfork_done = done;
     c->vfork_child = done != NULL;
     child_link(c, t, req->flags);
+    if (!(req->flags & CLONE_THREAD) && c->tg->rlimits[RLIMIT_CPU].rlim_cur != RLIM64_INFINITY)
+        cpu_limit_changed(c->tg); /* inherited; the child, not yet born, cannot have ended */
     /* As Linux: a bad address for the id does not undo the child. */
     if ((req->flags & CLONE_PARENT_SETTID) && user_write(t, req->parent_tid, &pid, sizeof(pid)) < 0)
         ret = 0;

@@ -6,6 +6,7 @@
  * dead (reap.c), so that a parent that has waited finds usage final and memory free. Other tasks are never ended from
  * outside: they are marked killed and woken or kicked, and end themselves.
  */
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/exec_task.h"
 #include "sentry/kernel/lifecycle.h"
@@ -165,6 +166,7 @@ static void end_group(struct thread_group *tg, struct plat_thread *pt)
     if (itimers_exit)
         itimers_exit(tg);
     posix_timers_exit(tg);
+    cpu_limit_exit(tg);
     if (s && s->sid == tg->tgid && tty_session_exit)
         tty_session_exit(s);
     lock(&tasks_lock);

@@ -163,6 +163,7 @@ struct thread_group {
 
     struct rlimit64 rlimits[RLIM_NLIMITS]; /* (s) */
     struct itimers *itimers;               /* (s) kernel/itimer.c */
+    struct cpu_limit *cpu_limit;           /* (s) kernel/cpu_limit.c */
     struct posix_timers *posix_timers;     /* (s) kernel/posix_timer.c */
 
     struct usage self_dead;     /* (T) used by threads and processes already gone */

@@ -9,6 +9,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/exec_task.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/limits.h"
 #include "sentry/mm/loader.h"
 #include "sentry/mm/mm.h"
 #include "sentry/mm/script.h"
@@ -35,6 +36,7 @@ struct exec {
     char path[PATH_MAX];     /* as given: AT_EXECFN, and what a script's interpreter gets */
     const struct cred *cred; /* counted: of the new program */
     bool secure;
+    bool name_closes; /* the path leads through a descriptor that will be closed: no script can be reached by it */
 };
 
 static void exec_free(struct exec *x)
@@ -115,6 +117,8 @@ static int follow_script(struct exec *x, const char *script_path)
     if (n < 2 || memcmp(line, "#!", 2))
         return 0;
     int ret = script_parse(line, (size_t)n, &s);
+    if (ret == 0 && x->name_closes)
+        ret = -ENOENT;
     if (ret < 0)
         return ret;
     const char *front[3] = {s.interpreter, s.argument, script_path};
@@ -130,6 +134,7 @@ static int follow_script(struct exec *x, const char *script_path)
     file_put(x->exe);
     x->exe = interpreter;
     strcpy(x->path, s.interpreter);
+    x->name_closes = false;
     return 1;
 }
 
@@ -155,7 +160,7 @@ static int take_credentials(struct exec *x)
     bool nosuid = (mount_flags(x->exe->mnt) & MNT_NOSUID) || x->task->no_new_privs;
     struct kstat st;
 
-    int ret = inode_getattr(x->exe->inode, &st);
+    int ret = inode_getattr(dentry_inode(x->exe->dentry), &st);
     if (ret < 0)
         return ret;
     x->cred = cred_for_exec(old, st.uid, st.gid, st.mode, nosuid);
@@ -198,6 +203,8 @@ static int build(struct exec *x, struct plat_thread **out_pt, struct loaded *out
     int ret = plat_new(x->task, x->task->tg, &pt);
     if (ret < 0)
         return ret;
+    if (limits_special(x->task->tg->rlimits))
+        limits_apply(pt, x->task->tg->rlimits, NULL);
     ret = load_program(x->task, pt, &req, out);
     if (ret < 0) {
         drop_process(x->task, pt);
@@ -261,10 +268,12 @@ static int exec_name(struct exec *x, int dirfd, const char *path)
 {
     int n;
 
-    if (path[0] == '/' || dirfd == AT_FDCWD)
+    if (path[0] == '/' || dirfd == AT_FDCWD) {
         n = snprintf(x->path, sizeof(x->path), "%s", path);
-    else
+    } else {
+        x->name_closes = fd_get_cloexec(x->task, dirfd) == 1;
         n = snprintf(x->path, sizeof(x->path), "/dev/fd/%d%s%s", dirfd, *path ? "/" : "", path);
+    }
     return (size_t)n < sizeof(x->path) ? 0 : -ENAMETOOLONG;
 }
 

@@ -209,6 +209,12 @@ long sys_prctl(struct task *t, const struct sysargs *a)
         return TIMING_STATISTICAL;
     case PR_SET_TIMING:
         return a->a[1] == TIMING_STATISTICAL ? 0 : -EINVAL;
+#if defined(__x86_64__)
+    case PR_GET_TSC:
+        return user_write(t, a->a[1], &(int){PR_TSC_ENABLE}, sizeof(int));
+    case PR_SET_TSC:
+        return a->a[1] == PR_TSC_ENABLE ? 0 : -EINVAL; /* the time stamp counter is the host's */
+#endif
     case PR_GET_THP_DISABLE:
         return a->a[1] || a->a[2] || a->a[3] || a->a[4] ? -EINVAL : 0;
     case PR_GET_TID_ADDRESS:

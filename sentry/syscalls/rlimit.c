@@ -1,11 +1,14 @@
 /* getrlimit(2), setrlimit(2), prlimit(2), getrusage(2), times(2). Limits are the thread group's, under its siglock. */
+#include "sentry/kernel/cpu_limit.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/lifecycle.h"
+#include "sentry/mm/limits.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscalls/syscalls_decl.h"
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <string.h>
 #include <sys/times.h>
 #include <time.h>
 
@@ -26,6 +29,31 @@ static int set_limit(struct task *t, struct thread_group *tg, unsigned which, co
     return 0;
 }
 
+/* What a new limit means for a process that runs. */
+static void apply(struct task *t, struct thread_group *tg, unsigned which)
+{
+    struct rlimit64 limits[RLIM_NLIMITS];
+    struct plat_thread *pt = NULL;
+
+    if (which == RLIMIT_CPU)
+        cpu_limit_changed(tg);
+    if (which != RLIMIT_AS && which != RLIMIT_DATA && which != RLIMIT_MEMLOCK && which != RLIMIT_STACK)
+        return;
+    lock(&tg->siglock);
+    memcpy(limits, tg->rlimits, sizeof(limits));
+    if (tg->leader && tg->leader->pt) {
+        pt = tg->leader->pt;
+        plat_thread_get(pt);
+    }
+    unlock(&tg->siglock);
+    if (tg == t->tg && which == RLIMIT_STACK)
+        limits_apply_stack(t, limits[RLIMIT_STACK].rlim_cur);
+    else if (pt && which != RLIMIT_STACK)
+        limits_apply(pt, limits, tg == t->tg ? t->mm : NULL);
+    if (pt)
+        plat_thread_put(pt);
+}
+
 static int do_prlimit(struct task *t, struct thread_group *tg, unsigned which, const struct rlimit64 *new_limit,
                       struct rlimit64 *old)
 {
@@ -39,6 +67,8 @@ static int do_prlimit(struct task *t, struct thread_group *tg, unsigned which, c
     if (new_limit)
         ret = set_limit(t, tg, which, new_limit);
     unlock(&tg->siglock);
+    if (new_limit && ret == 0)
+        apply(t, tg, which);
     return ret;
 }
 
