@@ -5,11 +5,11 @@
  */
 #include "gofer/server.h"
 
+#include "lib/filter.h"
 #include "lib/jail.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <sys/capability.h>
 #include <sys/mman.h>
@@ -18,48 +18,45 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct allowed_call {
-    int nr;
-    const char *reason;
-};
-
-static const struct allowed_call allowed_calls[] = {
-    {SCMP_SYS(recvmsg), "requests"},
-    {SCMP_SYS(sendmsg), "replies, with descriptors"},
-    {SCMP_SYS(poll), "wait for requests"},
-    {SCMP_SYS(ppoll), "wait for requests, where there is no poll"},
-    {SCMP_SYS(close), "drop fids"},
-    {SCMP_SYS(openat), "walk one component; open for data"},
-    {SCMP_SYS(statx), "attributes"},
-    {SCMP_SYS(fstatfs), "statfs"},
-    {SCMP_SYS(pread64), "data, for plain clients"},
-    {SCMP_SYS(pwrite64), "data, for plain clients"},
-    {SCMP_SYS(getdents64), "readdir"},
-    {SCMP_SYS(fsync), "fsync of directories"},
-    {SCMP_SYS(lseek), "readdir's position"},
-    {SCMP_SYS(readlinkat), "readlink"},
-    {SCMP_SYS(mkdirat), "mkdir"},
-    {SCMP_SYS(mknodat), "create files, FIFOs, sockets"},
-    {SCMP_SYS(symlinkat), "symlink"},
-    {SCMP_SYS(linkat), "link"},
-    {SCMP_SYS(unlinkat), "unlink, rmdir"},
-    {SCMP_SYS(renameat2), "rename"},
-    {SCMP_SYS(fchmodat), "mode"},
-    {SCMP_SYS(fchownat), "owner"},
-    {SCMP_SYS(utimensat), "times"},
-    {SCMP_SYS(truncate), "size"},
-    {SCMP_SYS(getxattr), "extended attributes"},
-    {SCMP_SYS(setxattr), "extended attributes"},
-    {SCMP_SYS(listxattr), "extended attributes"},
-    {SCMP_SYS(removexattr), "extended attributes"},
-    {SCMP_SYS(fcntl), "duplicate a fid's descriptor"},
-    {SCMP_SYS(write), "the log"},
-    {SCMP_SYS(gettid), "the log"},
-    {SCMP_SYS(brk), "malloc"},
-    {SCMP_SYS(munmap), "malloc"},
-    {SCMP_SYS(mremap), "malloc"},
-    {SCMP_SYS(getrandom), "malloc's first use"},
-    {SCMP_SYS(exit_group), "the end"},
+static const int allowed_calls[] = {
+    SYS_recvmsg,     /* requests */
+    SYS_sendmsg,     /* replies, with descriptors */
+    SYS_ppoll,       /* wait for requests, where there is no poll */
+    SYS_close,       /* drop fids */
+    SYS_openat,      /* walk one component; open for data */
+    SYS_statx,       /* attributes */
+    SYS_fstatfs,     /* statfs */
+    SYS_pread64,     /* data, for plain clients */
+    SYS_pwrite64,    /* data, for plain clients */
+    SYS_getdents64,  /* readdir */
+    SYS_fsync,       /* fsync of directories */
+    SYS_lseek,       /* readdir's position */
+    SYS_readlinkat,  /* readlink */
+    SYS_mkdirat,     /* mkdir */
+    SYS_mknodat,     /* create files, FIFOs, sockets */
+    SYS_symlinkat,   /* symlink */
+    SYS_linkat,      /* link */
+    SYS_unlinkat,    /* unlink, rmdir */
+    SYS_renameat2,   /* rename */
+    SYS_fchmodat,    /* mode */
+    SYS_fchownat,    /* owner */
+    SYS_utimensat,   /* times */
+    SYS_truncate,    /* size */
+    SYS_getxattr,    /* extended attributes */
+    SYS_setxattr,    /* extended attributes */
+    SYS_listxattr,   /* extended attributes */
+    SYS_removexattr, /* extended attributes */
+    SYS_fcntl,       /* duplicate a fid's descriptor */
+    SYS_write,       /* the log */
+    SYS_gettid,      /* the log */
+    SYS_brk,         /* malloc */
+    SYS_munmap,      /* malloc */
+    SYS_mremap,      /* malloc */
+    SYS_getrandom,   /* malloc's first use */
+    SYS_exit_group,  /* the end */
+#if defined(__x86_64__)
+    SYS_poll, /* wait for requests */
+#endif
 };
 
 /* With root's ids, to act as the guest's users on the host's files. */
@@ -67,21 +64,16 @@ static const int file_caps[] = {CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_CHOWN
 
 static int install_filter(void)
 {
-    scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    int ret = f ? 0 : -ENOMEM;
-
-    for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(allowed_calls); i++)
-        if (allowed_calls[i].nr >= 0) /* negative: this machine has no such call */
-            ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed_calls[i].nr, 0);
+    static struct filter f;
     /* malloc: memory that is never executable. */
-    if (ret == 0)
-        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (ret == 0)
-        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (ret == 0)
-        ret = seccomp_load(f);
-    seccomp_release(f);
-    return ret;
+    const struct filter_rule map = {SYS_mmap, FILTER_ALLOW, {{2, PROT_EXEC, 0}}, 1};
+    const struct filter_rule protect = {SYS_mprotect, FILTER_ALLOW, {{2, PROT_EXEC, 0}}, 1};
+
+    filter_begin(&f, SECCOMP_RET_KILL_PROCESS);
+    filter_rules(&f, &map, 1);
+    filter_rules(&f, &protect, 1);
+    filter_plain(&f, allowed_calls, ARRAY_SIZE(allowed_calls), FILTER_ALLOW);
+    return filter_load(&f);
 }
 
 static void set_limits(void)

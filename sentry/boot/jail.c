@@ -5,6 +5,7 @@
  */
 #include "lib/jail.h"
 #include "include/boot.h"
+#include "lib/filter.h"
 #include "lib/log.h"
 #include "sentry/boot/boot_internal.h"
 
@@ -13,14 +14,13 @@
 #include <linux/seccomp.h>
 #include <malloc.h>
 #include <sched.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define CALL(name) SCMP_SYS(name)
+#define CALL(name) SYS_##name
 
 /* No arguments to check: they act on the process itself or on descriptors that it was given. */
 static const int plain_calls[] = {
@@ -49,11 +49,9 @@ static const int plain_calls[] = {
     CALL(pipe2),
     CALL(eventfd2),
     CALL(memfd_create),
-    CALL(poll),
     CALL(ppoll),
     CALL(epoll_create1),
     CALL(epoll_ctl),
-    CALL(epoll_wait),
     CALL(epoll_pwait),
     CALL(sendmsg),
     CALL(recvmsg),
@@ -114,78 +112,87 @@ static const int plain_calls[] = {
     CALL(pidfd_open),
     CALL(pidfd_send_signal),
     CALL(pidfd_getfd),
+#if defined(__x86_64__)
+    CALL(poll),
+    CALL(epoll_wait),
+#endif
 };
 
 /* Refused softly: libraries try them and go on without. clone3's flags lie in memory, where no filter can look. */
-static const int soft_calls[] = {CALL(clone3),     CALL(access), CALL(faccessat), CALL(readlink),
-                                 CALL(readlinkat), CALL(open),   CALL(prctl)};
-
-static int add_plain(scmp_filter_ctx f)
-{
-    int ret = 0;
-
-    for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(plain_calls); i++)
-        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, plain_calls[i], 0);
-    for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(soft_calls); i++)
-        ret = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), soft_calls[i], 0);
-    return ret;
-}
-
-/* Memory is never executable; new tasks are threads only. */
-static int add_memory_and_threads(scmp_filter_ctx f)
-{
-    const uint64_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
-    const uint64_t apart =
-        CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-
-    int ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (ret == 0)
-        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (ret == 0)
-        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, thread | apart, thread));
-    return ret;
-}
-
-static const unsigned long ioctls[] = {
-    SECCOMP_IOCTL_NOTIF_RECV,
-    SECCOMP_IOCTL_NOTIF_SEND,
-    SECCOMP_IOCTL_NOTIF_ID_VALID,
-    SECCOMP_IOCTL_NOTIF_ADDFD,
-    0x40082104UL /* SECCOMP_IOCTL_NOTIF_SET_FLAGS */,
-    0x5401 /* TCGETS */,
-    0x5402,
-    0x5403,
-    0x5404 /* TCSETSF */,
-    0x5409 /* TCSBRK */,
-    0x540A /* TCXONC */,
-    0x540B /* TCFLSH */,
-    0x5413 /* TIOCGWINSZ */,
-    0x5414 /* TIOCSWINSZ */,
-    0x541B /* FIONREAD */,
-    0x5411 /* TIOCOUTQ */,
+static const int soft_calls[] = {
+    CALL(clone3), CALL(faccessat), CALL(readlinkat), CALL(prctl),
+#if defined(__x86_64__)
+    CALL(access), CALL(readlink),  CALL(open),
+#endif
 };
 
-static int add_descriptors(scmp_filter_ctx f, int proc_fd)
-{
-    const uint64_t writing = O_ACCMODE | O_CREAT | O_TRUNC;
-    int ret = 0;
+static const uint32_t ioctls[] = {
+    SECCOMP_IOCTL_NOTIF_SEND,
+    SECCOMP_IOCTL_NOTIF_RECV,
+    SECCOMP_IOCTL_NOTIF_ID_VALID,
+    SECCOMP_IOCTL_NOTIF_ADDFD,
+    0x40082104, /* SECCOMP_IOCTL_NOTIF_SET_FLAGS */
+    0x5401,     /* TCGETS */
+    0x5402,     /* TCSETS */
+    0x5403,     /* TCSETSW */
+    0x5404,     /* TCSETSF */
+    0x802c542a, /* TCGETS2 */
+    0x402c542b, /* TCSETS2 */
+    0x402c542c, /* TCSETSW2 */
+    0x402c542d, /* TCSETSF2 */
+    0x5409,     /* TCSBRK */
+    0x5425,     /* TCSBRKP */
+    0x540a,     /* TCXONC */
+    0x540b,     /* TCFLSH */
+    0x5413,     /* TIOCGWINSZ */
+    0x5414,     /* TIOCSWINSZ */
+    0x541b,     /* FIONREAD */
+    0x5411,     /* TIOCOUTQ */
+};
 
-    for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(ioctls); i++)
-        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1, SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)ioctls[i]));
-    const int fcntls[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS};
-    for (size_t i = 0; ret == 0 && i < ARRAY_SIZE(fcntls); i++)
-        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(fcntl), 1, SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)fcntls[i]));
-    /* glibc's fstat(). A name could only be looked up in the empty root. */
-    if (ret == 0)
-        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(newfstatat), 1, SCMP_A3_32(SCMP_CMP_EQ, AT_EMPTY_PATH));
-    if (ret == 0)
-        ret = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), CALL(newfstatat), 1, SCMP_A3_32(SCMP_CMP_NE, AT_EMPTY_PATH));
-    if (ret == 0 && proc_fd >= 0)
-        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(openat), 2, SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)proc_fd),
-                               SCMP_A2(SCMP_CMP_MASKED_EQ, writing, 0));
-    if (ret == 0)
-        ret = seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), CALL(openat), 1, SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)AT_FDCWD));
-    return ret;
+static const uint32_t fcntls[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS};
+
+/* Commands that are allowed for a call that takes one as its second argument. */
+static void allow_commands(struct filter *f, int nr, const uint32_t *commands, size_t count)
+{
+    struct filter_rule rules[32];
+
+    for (size_t i = 0; i < count && i < ARRAY_SIZE(rules); i++)
+        rules[i] = (struct filter_rule){nr, FILTER_ALLOW, {{1, ~0U, commands[i]}}, 1};
+    filter_rules(f, rules, MIN(count, ARRAY_SIZE(rules)));
+}
+_Static_assert(ARRAY_SIZE(ioctls) <= 32 && ARRAY_SIZE(fcntls) <= 32, "allow_commands() has room");
+
+/* Memory is never executable; new tasks are threads only. */
+static void allow_memory_and_threads(struct filter *f)
+{
+    const uint32_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+    const uint32_t apart =
+        CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    const struct filter_rule map = {CALL(mmap), FILTER_ALLOW, {{2, PROT_EXEC, 0}}, 1};
+    const struct filter_rule protect = {CALL(mprotect), FILTER_ALLOW, {{2, PROT_EXEC, 0}}, 1};
+    const struct filter_rule make = {CALL(clone), FILTER_ALLOW, {{0, thread | apart, thread}}, 1};
+
+    filter_rules(f, &map, 1);
+    filter_rules(f, &protect, 1);
+    filter_rules(f, &make, 1);
+}
+
+/* Names: below proc_fd for reading; and glibc's fstat(), which gives none. */
+static void allow_names(struct filter *f, int proc_fd)
+{
+    const uint32_t writing = O_ACCMODE | O_CREAT | O_TRUNC;
+    const struct filter_rule stat[] = {
+        {CALL(newfstatat), FILTER_ALLOW, {{3, ~0U, AT_EMPTY_PATH}}, 1},
+        {CALL(newfstatat), FILTER_ERRNO(ENOSYS), {{0}}, 0},
+    };
+    const struct filter_rule open[] = {
+        {CALL(openat), FILTER_ERRNO(EACCES), {{0, ~0U, (uint32_t)AT_FDCWD}}, 1},
+        {CALL(openat), FILTER_ALLOW, {{0, ~0U, (uint32_t)proc_fd}, {2, writing, 0}}, 2},
+    };
+
+    filter_rules(f, stat, ARRAY_SIZE(stat));
+    filter_rules(f, open, proc_fd >= 0 ? 2 : 1);
 }
 
 static void forbidden(int sig unused_arg, siginfo_t *info, void *context unused_arg)
@@ -196,26 +203,21 @@ static void forbidden(int sig unused_arg, siginfo_t *info, void *context unused_
 
 static int load_filter(int proc_fd, bool ptrace, bool debug)
 {
+    static struct filter f;
     struct sigaction sa = {.sa_sigaction = forbidden, .sa_flags = SA_SIGINFO};
-    scmp_filter_ctx f = seccomp_init(debug ? SCMP_ACT_TRAP : SCMP_ACT_KILL_PROCESS);
+    const int ptrace_call = CALL(ptrace);
 
-    if (!f)
-        return -ENOMEM;
-    if (debug && sigaction(SIGSYS, &sa, NULL) < 0) {
-        seccomp_release(f);
+    if (debug && sigaction(SIGSYS, &sa, NULL) < 0)
         return -errno;
-    }
-    int ret = add_plain(f);
-    if (ret == 0)
-        ret = add_memory_and_threads(f);
-    if (ret == 0)
-        ret = add_descriptors(f, proc_fd);
-    if (ret == 0 && ptrace)
-        ret = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ptrace), 0);
-    if (ret == 0)
-        ret = seccomp_load(f);
-    seccomp_release(f);
-    return ret;
+    filter_begin(&f, debug ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS);
+    allow_commands(&f, CALL(ioctl), ioctls, ARRAY_SIZE(ioctls));
+    allow_memory_and_threads(&f);
+    allow_names(&f, proc_fd);
+    allow_commands(&f, CALL(fcntl), fcntls, ARRAY_SIZE(fcntls));
+    filter_plain(&f, plain_calls, ARRAY_SIZE(plain_calls), FILTER_ALLOW);
+    filter_plain(&f, soft_calls, ARRAY_SIZE(soft_calls), FILTER_ERRNO(ENOSYS));
+    filter_plain(&f, &ptrace_call, ptrace ? 1 : 0, FILTER_ALLOW);
+    return filter_load(&f);
 }
 
 int boot_lock_in(int proc_fd, bool ptrace, bool debug, const char **out_why)
