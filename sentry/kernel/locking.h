@@ -28,6 +28,7 @@ enum lock_rank {
     RANK_TIMERFD = 68,     /* a timer descriptor: taken to arm its kernel timer */
     RANK_TIMER = 70,       /* the timer queue */
     RANK_FUTEX = 75,       /* a futex bucket */
+    RANK_NOTIFY = 71,      /* who watches which inode */
     RANK_SOCK_NAMES = 73,  /* a bucket of the table of Unix sockets */
     RANK_SOCK_READ = 74,   /* a socket's reader, while it copies a message out */
     RANK_SOCK_FLIGHT = 76, /* which sockets are themselves under way in messages */

@@ -1,6 +1,7 @@
 /* chmod(2), chown(2), truncate(2), utimensat(2) and their older forms. */
 #include "sentry/syscalls/pathargs.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/ops.h"
 
 #include <errno.h>
@@ -99,7 +100,11 @@ static int truncate_checked(struct task *t, const struct path *p, uint64_t size)
         ret = path_permission(t, p, 2);
     if (ret == 0 && atomic_load(&i->write_deny) > 0)
         ret = -ETXTBSY;
-    return ret < 0 ? ret : vfs_truncate(t, i, size);
+    if (ret == 0)
+        ret = vfs_truncate(t, i, size);
+    if (ret == 0)
+        notify(p->dentry, IN_MODIFY);
+    return ret;
 }
 
 long sys_truncate(struct task *t, const struct sysargs *a)
@@ -127,6 +132,8 @@ long sys_ftruncate(struct task *t, const struct sysargs *a)
         return -EBADF;
     if (S_ISREG(f->inode->mode) && (f->fmode & FMODE_WRITE))
         ret = vfs_truncate(t, dentry_inode(f->dentry), a->a[1]);
+    if (ret == 0)
+        notify(f->dentry, IN_MODIFY);
     file_put(f);
     return ret;
 }

@@ -7,6 +7,7 @@
 #include "sentry/syscalls/pathargs.h"
 #include "sentry/vfs/dcache.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/ops.h"
 
 #include <errno.h>
@@ -108,6 +109,8 @@ static long do_getdents(struct task *t, const struct sysargs *a, dir_emit_fn emi
     g.buf = malloc(g.cap ? g.cap : 1);
     long ret = g.buf ? read_entries(t, f, a->a[1], &g, emit) : -ENOMEM;
     free(g.buf);
+    if (ret >= 0)
+        notify(f->dentry, IN_ACCESS);
     file_put(f);
     return ret;
 }

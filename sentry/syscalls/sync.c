@@ -5,6 +5,7 @@
  */
 #include "sentry/syscalls/pathargs.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/notify.h"
 
 #include <errno.h>
 #include <linux/falloc.h>
@@ -118,6 +119,8 @@ long sys_fallocate(struct task *t, const struct sysargs *a)
     }
     if (ret == 0)
         ret = f->ops->fallocate ? f->ops->fallocate(f, mode, off, len) : -EOPNOTSUPP;
+    if (ret == 0)
+        notify(f->dentry, IN_MODIFY);
     file_put(f);
     return ret;
 }

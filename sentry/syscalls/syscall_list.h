@@ -765,13 +765,13 @@ S(ioprio_set, SYS_FULL, "")
 S(ioprio_get, SYS_FULL, "")
 #endif
 #ifdef __NR_inotify_init
-N(inotify_init, "")
+S(inotify_init, SYS_FULL, "")
 #endif
 #ifdef __NR_inotify_add_watch
-N(inotify_add_watch, "")
+S(inotify_add_watch, SYS_FULL, "")
 #endif
 #ifdef __NR_inotify_rm_watch
-N(inotify_rm_watch, "")
+S(inotify_rm_watch, SYS_FULL, "")
 #endif
 #ifdef __NR_migrate_pages
 F(migrate_pages, EPERM, "no NUMA")
@@ -888,7 +888,7 @@ S(dup3, SYS_FULL, "")
 S(pipe2, SYS_FULL, "")
 #endif
 #ifdef __NR_inotify_init1
-N(inotify_init1, "")
+S(inotify_init1, SYS_FULL, "")
 #endif
 #ifdef __NR_preadv
 S(preadv, SYS_FULL, "")

@@ -2,6 +2,7 @@
 #include "sentry/kernel/cred.h"
 #include "sentry/syscalls/pathargs.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/ops.h"
 
 #include <errno.h>
@@ -74,7 +75,10 @@ static int set_value(struct task *t, const struct path *p, const char *name, con
     int ret = attr_permission(t, p, name, true);
     if (ret < 0)
         return ret;
-    return i->ops->setxattr ? i->ops->setxattr(i, name, value, size, flags) : -EOPNOTSUPP;
+    ret = i->ops->setxattr ? i->ops->setxattr(i, name, value, size, flags) : -EOPNOTSUPP;
+    if (ret == 0)
+        notify(p->dentry, IN_ATTRIB);
+    return ret;
 }
 
 static long do_set(struct task *t, const struct sysargs *a, int how)
@@ -190,6 +194,8 @@ static long do_remove(struct task *t, const struct sysargs *a, int how)
     ret = attr_permission(t, &p, name, true);
     if (ret == 0)
         ret = i->ops->removexattr ? i->ops->removexattr(i, name) : -EOPNOTSUPP;
+    if (ret == 0)
+        notify(p.dentry, IN_ATTRIB);
     path_put(&p);
     return ret;
 }

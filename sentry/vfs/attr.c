@@ -2,6 +2,7 @@
  */
 #include "sentry/kernel/locking.h"
 #include "sentry/kernel/task.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/ops.h"
 
 #include <errno.h>
@@ -12,6 +13,24 @@
 static int set(struct inode *i, const struct iattr *a)
 {
     return i->ops->setattr ? i->ops->setattr(i, a) : -EPERM;
+}
+
+/* The same on a path, with watchers told. */
+static int set_and_tell(const struct path *p, const struct iattr *a, uint32_t event)
+{
+    int ret = set(dentry_inode(p->dentry), a);
+
+    if (ret == 0)
+        notify(p->dentry, event);
+    return ret;
+}
+
+/* utimensat(2) of one time only looks like a read or a write. */
+static uint32_t time_event(unsigned valid)
+{
+    bool atime = valid & (ATTR_ATIME | ATTR_ATIME_NOW), mtime = valid & (ATTR_MTIME | ATTR_MTIME_NOW);
+
+    return atime && mtime ? IN_ATTRIB : atime ? IN_ACCESS : IN_MODIFY;
 }
 
 static bool is_owner(const struct task *t, const struct kstat *st)
@@ -41,7 +60,7 @@ int vfs_chmod(struct task *t, const struct path *p, mode_t mode)
     if (!in_group(t->cred, st.gid) && !cred_capable(t->cred, CAP_FSETID))
         mode &= ~(mode_t)S_ISGID;
     const struct iattr a = {.valid = ATTR_MODE, .mode = (st.mode & S_IFMT) | (mode & 07777)};
-    return set(i, &a);
+    return set_and_tell(p, &a, IN_ATTRIB);
 }
 
 /* The mode without the bits that a change of owner or contents takes away. */
@@ -75,7 +94,7 @@ int vfs_chown(struct task *t, const struct path *p, uid_t uid, gid_t gid)
         a.valid |= ATTR_GID;
     if (a.mode != st.mode)
         a.valid |= ATTR_MODE;
-    return a.valid ? set(i, &a) : 0;
+    return a.valid ? set_and_tell(p, &a, IN_ATTRIB) : 0;
 }
 
 static unsigned time_change(const struct timespec *ts, unsigned explicit, unsigned now)
@@ -111,7 +130,7 @@ int vfs_utimes(struct task *t, const struct path *p, const struct timespec *time
         if (ret < 0)
             return ret;
     }
-    return set(i, &a);
+    return set_and_tell(p, &a, time_event(a.valid));
 }
 
 int vfs_truncate(struct task *t, struct inode *i, uint64_t size)

@@ -388,6 +388,22 @@ struct dentry *dentry_get_parent(struct dentry *d)
     return p;
 }
 
+struct dentry *dentry_watched_parent(struct dentry *d, char *name, bool *out_unlinked)
+{
+    lock(&dcache_lock);
+    struct dentry *p = d->parent;
+    struct inode *pi = p == d ? NULL : dentry_inode(p);
+    if (pi && atomic_load_explicit(&pi->watches, memory_order_relaxed)) {
+        dentry_get(p);
+        strcpy(name, d->name);
+        *out_unlinked = pi->sb->flags & SB_NODCACHE ? dentry_is_dead(d) : !d->hashed;
+    } else {
+        p = NULL;
+    }
+    unlock(&dcache_lock);
+    return p;
+}
+
 bool dentry_is_dead(struct dentry *d)
 {
     struct inode *i = dentry_inode(d);

@@ -49,6 +49,9 @@ void dentry_pin(struct dentry *d);
 bool dentry_is_ancestor(struct dentry *a, struct dentry *d);
 /* The parent, counted. */
 struct dentry *dentry_get_parent(struct dentry *d);
+/* The parent, counted, if somebody watches it (notify.h), with d's name there (NAME_MAX + 1 bytes) and whether d has
+ * been removed from it; else NULL. */
+struct dentry *dentry_watched_parent(struct dentry *d, char *name, bool *out_unlinked) must_check;
 /* True if d has been removed from its directory. */
 bool dentry_is_dead(struct dentry *d);
 /* Forgets up to count names that nobody uses, the oldest first; how many there were. No lock beyond inodes' is held. */

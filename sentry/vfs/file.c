@@ -3,6 +3,7 @@
 #include "sentry/kernel/locking.h"
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/mount.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/vfs.h"
 
 #include <errno.h>
@@ -51,6 +52,8 @@ void file_put(struct file *f)
         file_locks_release(f);
     if (f->ops && f->ops->release)
         f->ops->release(f);
+    if (f->fmode & FMODE_OPENED)
+        notify_closed(f);
     struct inode *named = dentry_inode(f->dentry); /* where open counted; f->inode may be one below an overlay */
     if (f->fmode & FMODE_EXEC)
         atomic_fetch_sub(&named->write_deny, 1);
@@ -161,7 +164,10 @@ ssize_t file_read(struct file *f, struct uio *u, int64_t *pos)
         return -EBADF;
     if (!f->ops->read)
         return S_ISDIR(f->inode->mode) ? -EISDIR : -EINVAL;
-    return transfer(f, u, pos, f->ops->read);
+    ssize_t n = transfer(f, u, pos, f->ops->read);
+    if (n > 0)
+        notify(f->dentry, IN_ACCESS);
+    return n;
 }
 
 ssize_t file_write(struct file *f, struct uio *u, int64_t *pos)
@@ -170,7 +176,10 @@ ssize_t file_write(struct file *f, struct uio *u, int64_t *pos)
         return -EBADF;
     if (!f->ops->write)
         return -EINVAL;
-    return transfer(f, u, pos, f->ops->write);
+    ssize_t n = transfer(f, u, pos, f->ops->write);
+    if (n > 0)
+        notify(f->dentry, IN_MODIFY);
+    return n;
 }
 
 ssize_t file_pread_kernel(struct file *f, void *buf, size_t len, int64_t pos)

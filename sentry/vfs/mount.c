@@ -6,6 +6,7 @@
 
 #include "sentry/kernel/locking.h"
 #include "sentry/vfs/dcache.h"
+#include "sentry/vfs/notify.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -171,9 +172,12 @@ int mount_detach(const struct path *p, bool lazy)
     lock(&mounts_lock);
     if (!m->parent)
         ret = -EINVAL;
-    list_for_each (it, &table, node)
+    bool last = true; /* of its file system */
+    list_for_each (it, &table, node) {
         if (it->parent == m && !lazy)
             ret = -EBUSY;
+        last &= it == m || it->sb != m->sb;
+    }
     /* One reference is the table's, one the caller's path. */
     if (ret == 0 && !lazy && atomic_load(&m->refs.n) > 2)
         ret = -EBUSY;
@@ -190,6 +194,8 @@ int mount_detach(const struct path *p, bool lazy)
     unlock(&mounts_lock);
     if (ret < 0)
         return ret;
+    if (last)
+        notify_unmount(m->sb);
     dentry_put(place);
     mount_put(parent);
     mount_put(m);

@@ -9,6 +9,7 @@
 #include "sentry/vfs/file.h"
 #include "sentry/vfs/fs_context.h"
 #include "sentry/vfs/mount.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/vfs.h"
 
 #include <errno.h>
@@ -140,6 +141,12 @@ static int open_inode(struct task *t, const struct path *p, int flags, bool exec
         file_put(f);
         return ret;
     }
+    if (!(flags & O_PATH)) {
+        f->fmode |= FMODE_OPENED;
+        if ((flags & O_TRUNC) && S_ISREG(i->mode))
+            notify(p->dentry, IN_MODIFY);
+        notify(p->dentry, IN_OPEN);
+    }
     *out = f;
     return 0;
 }
@@ -190,8 +197,10 @@ static int create_locked(struct task *t, struct path *dir, struct dentry *child,
     if (!di->ops->create)
         return -EACCES;
     ret = di->ops->create(di, dentry_name(child), type | (mode & 07777 & ~t->fs->umask), t->cred, &made);
-    if (ret == 0)
+    if (ret == 0) {
         dentry_instantiate(child, made);
+        notify_dir(dir->dentry, made, dentry_name(child), IN_CREATE, 0);
+    }
     return ret;
 }
 

@@ -10,6 +10,7 @@
 #include "sentry/vfs/dcache.h"
 #include "sentry/vfs/fs_context.h"
 #include "sentry/vfs/mount.h"
+#include "sentry/vfs/notify.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -93,8 +94,10 @@ static int create_begin(struct task *t, int dirfd, const char *name, bool dir_wa
 /* The end of a creation: made is the new inode if ret is 0. */
 static int create_end(struct place *p, int ret, struct inode *made)
 {
-    if (ret == 0)
+    if (ret == 0) {
         dentry_instantiate(p->child, made);
+        notify_dir(p->dir.dentry, made, p->last, IN_CREATE, 0);
+    }
     return place_end(p, ret);
 }
 
@@ -201,6 +204,8 @@ int vfs_link(struct task *t, const struct path *from, int dirfd, const char *nam
         ret = dir->ops->link(dir, p.last, target);
     if (ret == 0)
         target->linkable = false;
+    if (ret == 0)
+        notify_self(from->dentry, IN_ATTRIB);
     return create_end(&p, ret, ret == 0 ? inode_get(target) : NULL);
 }
 
@@ -220,6 +225,14 @@ static int remove_begin(struct task *t, struct place *p)
     struct inode *victim = dentry_inode(p->child);
     ret = victim ? path_may_delete(t, &p->dir, victim) : -ENOENT;
     return ret < 0 ? place_end(p, ret) : 0;
+}
+
+/* The name is gone. */
+static void removed(struct place *p)
+{
+    dentry_make_negative(p->child);
+    notify_unlinked(p->child);
+    notify_dir(p->dir.dentry, dentry_inode(p->child), p->last, IN_DELETE, 0);
 }
 
 int vfs_unlink(struct task *t, int dirfd, const char *name)
@@ -246,7 +259,7 @@ int vfs_unlink(struct task *t, int dirfd, const char *name)
     else
         ret = dir->ops->unlink ? dir->ops->unlink(dir, p.last, victim) : -EPERM;
     if (ret == 0)
-        dentry_make_negative(p.child);
+        removed(&p);
     return place_end(&p, ret);
 }
 
@@ -282,6 +295,6 @@ int vfs_rmdir(struct task *t, int dirfd, const char *name)
         unlock(&victim->lock);
     }
     if (ret == 0)
-        dentry_make_negative(p.child);
+        removed(&p);
     return place_end(&p, ret);
 }

@@ -31,5 +31,5 @@ int vfs_chmod(struct task *t, const struct path *p, mode_t mode) must_check;
 int vfs_chown(struct task *t, const struct path *p, uid_t uid, gid_t gid) must_check;
 /* times NULL: now. tv_nsec may be UTIME_NOW or UTIME_OMIT. */
 int vfs_utimes(struct task *t, const struct path *p, const struct timespec *times) must_check;
-/* Without permission check on the file's mode (that is open's or the caller's); f may be NULL. */
+/* Without permission check on the file's mode, nor a word to watchers: those are open's or the caller's. */
 int vfs_truncate(struct task *t, struct inode *i, uint64_t size) must_check;

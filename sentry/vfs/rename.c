@@ -8,6 +8,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/dcache.h"
 #include "sentry/vfs/mount.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/ops.h"
 
 #include <errno.h>
@@ -120,6 +121,29 @@ static void move_dentries(struct end *from, struct end *to, unsigned flags)
     }
 }
 
+/* old moved from one end to the other. */
+static void tell_moved(struct end *from, struct end *to, struct inode *old)
+{
+    uint32_t cookie = notify_new_cookie();
+
+    notify_dir(from->dir.dentry, old, from->last, IN_MOVED_FROM, cookie);
+    notify_dir(to->dir.dentry, old, to->last, IN_MOVED_TO, cookie);
+}
+
+static void tell(struct end *from, struct end *to, struct inode *old, struct inode *new, unsigned flags)
+{
+    if (!notify_wanted())
+        return;
+    tell_moved(from, to, old);
+    if (new && !(flags & RENAME_EXCHANGE))
+        notify_unlinked(to->d);
+    notify_self(from->d, IN_MOVE_SELF);
+    if (flags & RENAME_EXCHANGE) {
+        tell_moved(to, from, new);
+        notify_self(to->d, IN_MOVE_SELF);
+    }
+}
+
 static int rename_locked(struct task *t, struct end *from, struct end *to, unsigned flags)
 {
     int ret = dentry_lookup(from->dir.dentry, from->last, &from->d);
@@ -143,8 +167,10 @@ static int rename_locked(struct task *t, struct end *from, struct end *to, unsig
     ret = dir->ops->rename(dir, from->last, old, end_dir(to), to->last, new, flags);
     if (replaces_dir)
         unlock(&new->lock);
-    if (ret == 0)
+    if (ret == 0) {
         move_dentries(from, to, flags);
+        tell(from, to, old, new, flags);
+    }
     return ret;
 }
 

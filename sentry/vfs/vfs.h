@@ -145,6 +145,7 @@ struct inode {
     struct lock lock;                           /* RANK_INODE_DIR for directories, RANK_INODE else */
     struct file_locks *locks;                   /* vfs/flock.c; NULL until the first lock */
     struct pipe *pipe;                          /* (l) a FIFO's ring while open; vfs/pipe.c */
+    _Atomic(struct inode_watches *) watches;    /* (a) vfs/notify.c; NULL: nobody watches */
     _Atomic bool linkable;                      /* by O_TMPFILE, not yet named: link(2) is allowed with nlink 0 */
     _Atomic int write_deny;                     /* >0: being executed (ETXTBSY for writers); <0: open for writing */
     void *fs_data;                              /* (c) the file system's */
@@ -182,9 +183,10 @@ struct file_ops {
 enum { /* file->fmode, beside O_* in flags */
        FMODE_READ = 1,
        FMODE_WRITE = 2,
-       FMODE_STREAM = 4, /* no position: pipe, tty, socket */
-       FMODE_PATH = 8,   /* O_PATH */
-       FMODE_EXEC = 16,  /* opened for execution */
+       FMODE_STREAM = 4,  /* no position: pipe, tty, socket */
+       FMODE_PATH = 8,    /* O_PATH */
+       FMODE_EXEC = 16,   /* opened for execution */
+       FMODE_OPENED = 32, /* watchers were told of the open, and are to be told of the close */
 };
 
 struct file {

@@ -185,7 +185,19 @@ static const struct pseudo_node vm_children[] = {
     {0},
 };
 
+/* As vfs/inotify.c has them. */
+CONSTANT(max_queued_events, "16384")
+CONSTANT(max_user_instances, "128")
+CONSTANT(inotify_watches, "65536")
+
 static const struct pseudo_node epoll_children[] = {ROW(max_user_watches), {0}};
+
+static const struct pseudo_node inotify_children[] = {
+    {.name = "max_queued_events", .mode = FILE_MODE, .show = show_max_queued_events},
+    {.name = "max_user_instances", .mode = FILE_MODE, .show = show_max_user_instances},
+    {.name = "max_user_watches", .mode = FILE_MODE, .show = show_inotify_watches},
+    {0},
+};
 
 static const struct pseudo_node fs_children[] = {
     {.name = "file-max", .mode = FILE_MODE, .show = show_file_max},
@@ -196,6 +208,7 @@ static const struct pseudo_node fs_children[] = {
     ROW(protected_hardlinks),
     ROW(protected_symlinks),
     {.name = "epoll", .mode = DIR_MODE, .children = epoll_children},
+    {.name = "inotify", .mode = DIR_MODE, .children = inotify_children},
     {0},
 };
 
