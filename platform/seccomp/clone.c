@@ -35,16 +35,34 @@ static unsigned unknown_count;                           /* pending_lock */
 
 /* ---- pending children ---- */
 
+/* With pending_lock. Tokens are drawn from the kernel a handful at a time. */
+static int draw_token(uint64_t *out)
+{
+    static uint64_t stock[16];
+    static size_t left;
+
+    if (!left) {
+        if (getrandom(stock, sizeof(stock), 0) != sizeof(stock))
+            return -EIO;
+        left = ARRAY_SIZE(stock);
+    }
+    *out = stock[--left];
+    return 0;
+}
+
 static int pending_add(struct pending *p, struct plat_thread *child)
 {
-    if (getrandom(&p->token, sizeof(p->token), 0) != sizeof(p->token))
-        return -EIO;
-    p->child = child;
-    inbox_open(child);
-    expect(child);
     pthread_mutex_lock(&pending_lock);
-    list_push_back(&all_pending, &p->node);
+    int ret = draw_token(&p->token);
+    if (ret == 0) {
+        p->child = child;
+        inbox_open(child);
+        expect(child);
+        list_push_back(&all_pending, &p->node);
+    }
     pthread_mutex_unlock(&pending_lock);
+    if (ret < 0)
+        return ret;
     watch_threads();
     return 0;
 }

@@ -5,8 +5,9 @@
  *              loads registers), close, and prctl(PR_SET_PDEATHSIG, SIGKILL). A guest that jumps there gains nothing.
  *   notified   everything at the stub's other system call instruction (reports, and jobs, which are checked against
  *              the order), and every guest call that can be served by its number and register arguments.
- *   trapped    guest calls that always need all registers, or that the stub has to do in the guest's place: SIGSYS
- *              takes them into the handler at once, which is cheaper than to stop them twice.
+ *   trapped    guest calls that need all registers more often than not (a signal sent is mostly sent to oneself, and
+ *              is delivered when the call returns), or that the stub has to do in the guest's place: SIGSYS takes them
+ *              into the handler at once, which is cheaper than to stop them twice.
  *   refused    calls that are not x86-64's own: ENOSYS, as from a kernel without that emulation.
  *
  * Numbers are compared in 32 bits, as the kernel does. There is no default that lets anything pass.
@@ -111,7 +112,7 @@ static void add_mmap(struct program *p)
 static void add_trapped(struct program *p)
 {
     static const uint32_t trapped[] = {
-        SYS_rt_sigreturn, SYS_clone, SYS_clone3, SYS_sigaltstack,
+        SYS_rt_sigreturn, SYS_clone, SYS_clone3, SYS_sigaltstack, SYS_kill, SYS_tkill, SYS_tgkill,
 #ifdef SYS_fork
         SYS_fork,         SYS_vfork,
 #endif

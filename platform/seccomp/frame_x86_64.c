@@ -39,6 +39,7 @@ int frame_read(struct plat_thread *t, siginfo_t *out_info)
                             .rip = f.rip,
                             .eflags = f.eflags,
                             .orig_nr = (uint64_t)-1};
+    t->fpstate = f.fpstate;
     _Static_assert(sizeof(f.info) == sizeof(*out_info), "the kernel's siginfo");
     memcpy(out_info, f.info, sizeof(*out_info));
     return 0;
@@ -116,9 +117,9 @@ static int find_fpstate(struct plat_thread *t, uint64_t *out_addr, size_t *out_r
 {
     const uint64_t start = area_address(t->area) + STUB_STACK_OFFSET, end = area_address(t->area) + STUB_AREA_SIZE;
 
-    int ret = memory_read(t, out_addr, t->frame + offsetof(struct stub_frame, fpstate), sizeof(*out_addr));
-    if (ret < 0)
+    if (!t->fpstate && memory_read(t, &t->fpstate, t->frame + offsetof(struct stub_frame, fpstate), 8) < 0)
         return -ESRCH;
+    *out_addr = t->fpstate;
     if (*out_addr < start || *out_addr > end - LEGACY_SIZE || *out_addr % 64)
         return sc_thread_violation(t, "its frame has no FP state");
     *out_room = end - *out_addr;

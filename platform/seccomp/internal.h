@@ -98,6 +98,7 @@ struct plat_thread {
     uint64_t id; /* of the notice to answer */
     struct plat_event event;
     uint64_t frame;      /* STOP_HANDLER: address of its frame */
+    uint64_t fpstate;    /* STOP_HANDLER: of the FP state that the frame names, or 0: not read yet */
     struct regs regs;    /* STOP_HANDLER */
     bool regs_changed;   /* the frame is to be written before the thread goes on, … */
     bool result_changed; /* … if only for the result register */

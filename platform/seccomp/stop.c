@@ -36,6 +36,7 @@ int stop_take(struct plat_thread *t, const struct seccomp_notif *n)
         return sc_thread_violation(t, "its report names a frame outside its area");
     t->stop = STOP_HANDLER;
     t->frame = n->data.args[0];
+    t->fpstate = 0;
     t->regs_changed = t->result_changed = false;
     return 0;
 }

@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #define WATCH_STACK (64u << 10)
-#define QUICK_NS 300000L
+#define QUICK_NS 500000L
 #define SLOW_NS 1000000000L
-#define CALM_ROUNDS 32U /* quick rounds without need after which they end */
+#define CALM_ROUNDS 16U /* quick rounds without need after which they end */
 
 enum pace { ASLEEP, SLOW, QUICK };
 
