@@ -223,8 +223,7 @@ static struct stub_job clone_job(const struct plat_thread *t, const struct plat_
     return job;
 }
 
-static struct plat_thread *child_new(struct plat_thread *t, enum plat_clone_kind kind, void *cookie,
-                                     void *process_cookie)
+static struct plat_thread *child_new(struct plat_thread *t, enum plat_clone_kind kind, void *cookie)
 {
     struct process *p = t->process;
     unsigned area = t->area;
@@ -233,13 +232,13 @@ static struct plat_thread *child_new(struct plat_thread *t, enum plat_clone_kind
         struct space *s = space_new();
         if (s)
             space_take_this(s, area);
-        p = sc_process_new(s, process_cookie);
+        p = sc_process_new(s);
     } else {
         int taken = space_take(p->space);
         if (taken < 0)
             return NULL;
         area = (unsigned)taken;
-        p = kind == PLAT_CLONE_THREAD ? sc_process_get(p) : sc_process_new(space_get(p->space), process_cookie);
+        p = kind == PLAT_CLONE_THREAD ? sc_process_get(p) : sc_process_new(space_get(p->space));
     }
     return sc_thread_new(p, area, cookie);
 }
@@ -280,7 +279,7 @@ static int close_inherited(struct plat_thread *t, struct plat_thread *child, uns
 }
 
 int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, void *cookie,
-                 void *process_cookie, struct plat_thread **out)
+                 struct plat_thread **out)
 {
     struct pending p = {0};
 
@@ -288,7 +287,7 @@ int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_
     if (ret < 0)
         return ret;
     const unsigned returned = atomic_load(&t->process->returned);
-    struct plat_thread *child = child_new(t, kind, cookie, process_cookie);
+    struct plat_thread *child = child_new(t, kind, cookie);
     if (!child)
         return -EAGAIN;
     ret = pending_add(&p, child);

@@ -116,6 +116,7 @@ struct stub_layout {
 extern struct stub_layout sc_stub;
 extern struct plat_layout sc_host;
 extern const struct platform_client *sc_client;
+extern bool sc_force_trap;   /* for tests: be like such a host */
 extern bool trap_everything; /* the host cannot keep a received notice from being interrupted (before Linux 5.19) */
 
 static inline uint64_t area_address(unsigned area)
@@ -148,7 +149,9 @@ int space_take(struct space *s); /* the number of a free area, or -EAGAIN */
 void space_take_this(struct space *s, unsigned area);
 void space_free(struct space *s, unsigned area);
 /* Takes over the reference on space, also on failure. */
-struct process *sc_process_new(struct space *space, void *cookie) must_check;
+struct process *sc_process_new(struct space *space) must_check;
+/* From now on the client is told of p's end. False: it has ended already, and nobody will be told. */
+bool sc_process_hand_out(struct process *p, void *cookie) must_check;
 struct process *sc_process_get(struct process *p);
 void sc_process_put(struct process *p);
 /* Between the two the pid is the process's and nobody else's. False: it is dead. */
@@ -253,10 +256,10 @@ void job_exit(struct plat_thread *t);
 /* ---- clone.c, pool.c ---- */
 /*
  * plat_clone() up to the child's first report: *out is stopped in its handler and owned by the caller. The reference is
- * the caller's.
+ * the caller's; a new process is not handed out yet.
  */
 int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, void *cookie,
-                 void *process_cookie, struct plat_thread **out) must_check;
+                 struct plat_thread **out) must_check;
 /* The first report of a thread that nobody knows. Returns the thread, or NULL if no clone is waiting for it. */
 struct plat_thread *clone_claim(const struct seccomp_notif *n);
 /* A process died that is in no table: it may be a child that has not reported. */

@@ -10,7 +10,7 @@
 struct stub_layout sc_stub;
 struct plat_layout sc_host;
 const struct platform_client *sc_client;
-bool trap_everything;
+bool sc_force_trap, trap_everything;
 
 static struct plat_thread *zygote;
 static unsigned pool_size;
@@ -35,7 +35,7 @@ static int adopt_zygote(pid_t pid)
 
     if (space)
         space_take_this(space, 0);
-    zygote = sc_thread_new(sc_process_new(space, NULL), 0, NULL);
+    zygote = sc_thread_new(sc_process_new(space), 0, NULL);
     if (!zygote)
         return -ENOMEM;
     sc_thread_enter(zygote, pid);
@@ -102,9 +102,13 @@ static int sc_clone(struct plat_thread *t, enum plat_clone_kind kind, const stru
 {
     struct plat_thread *child;
 
-    int ret = clone_thread(t, kind, tls, cookie, process_cookie, &child);
+    int ret = clone_thread(t, kind, tls, cookie, &child);
     if (ret < 0)
         return ret;
+    if (kind != PLAT_CLONE_THREAD && !sc_process_hand_out(child->process, process_cookie)) {
+        sc_thread_put(child);
+        return -EAGAIN;
+    }
     child->regs = *child_regs;
     child->regs_changed = true;
     child->fresh = true;

@@ -28,7 +28,7 @@ static int fork_zygote(struct plat_thread **out)
         pthread_mutex_lock(&zygote_lock);
         worker_block_end();
     }
-    int ret = clone_thread(zygote, PLAT_CLONE_FORK, NULL, NULL, NULL, out);
+    int ret = clone_thread(zygote, PLAT_CLONE_FORK, NULL, NULL, out);
     pthread_mutex_unlock(&zygote_lock);
     return ret;
 }
@@ -75,16 +75,6 @@ static struct plat_thread *take_ready(void)
     return t;
 }
 
-/* Gives t its cookies. False: it died while it was nobody's, and nobody will be told. */
-static bool hand_out(struct plat_thread *t, void *cookie, void *process_cookie)
-{
-    t->cookie = cookie;
-    atomic_store(&t->process->cookie, process_cookie);
-    if (!(atomic_load(&t->process->users) & PROCESS_DEAD))
-        return true;
-    return !atomic_exchange(&t->process->cookie, NULL); /* the reaper was faster: it tells */
-}
-
 int pool_take(void *cookie, void *process_cookie, struct plat_thread **out)
 {
     for (unsigned tries = 0; tries <= POOL_MAX; tries++) {
@@ -92,7 +82,8 @@ int pool_take(void *cookie, void *process_cookie, struct plat_thread **out)
         int ret = t ? 0 : fork_zygote(&t);
         if (ret < 0)
             return ret;
-        if (hand_out(t, cookie, process_cookie)) {
+        t->cookie = cookie;
+        if (sc_process_hand_out(t->process, process_cookie)) {
             *out = t;
             return 0;
         }

@@ -74,7 +74,7 @@ void space_free(struct space *s, unsigned area)
 
 /* ---- processes ---- */
 
-struct process *sc_process_new(struct space *space, void *cookie)
+struct process *sc_process_new(struct space *space)
 {
     struct process *p = space ? calloc(1, sizeof(*p)) : NULL;
 
@@ -85,7 +85,6 @@ struct process *sc_process_new(struct space *space, void *cookie)
     }
     ref_init(&p->refs);
     p->space = space;
-    atomic_init(&p->cookie, cookie);
     pthread_mutex_init(&p->threads_lock, NULL);
     list_init(&p->threads);
     return p;
@@ -104,6 +103,14 @@ void sc_process_put(struct process *p)
     space_put(p->space);
     pthread_mutex_destroy(&p->threads_lock);
     free(p);
+}
+
+bool sc_process_hand_out(struct process *p, void *cookie)
+{
+    atomic_store(&p->cookie, cookie);
+    if (!(atomic_load(&p->users) & PROCESS_DEAD))
+        return true;
+    return !atomic_exchange(&p->cookie, NULL); /* if the reaper was faster, it tells */
 }
 
 bool sc_process_use(struct process *p)

@@ -121,7 +121,7 @@ static int send_filter(int socket_fd)
 {
     struct stub_filter message = {.flags = SECCOMP_FILTER_FLAG_NEW_LISTENER};
 
-    trap_everything = !flag_known(SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+    trap_everything = sc_force_trap || !flag_known(SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
     if (!trap_everything)
         message.flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     size_t n = filter_build(message.insns, ARRAY_SIZE(message.insns));
