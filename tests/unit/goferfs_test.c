@@ -217,6 +217,90 @@ START_TEST(readonly)
 }
 END_TEST
 
+/* Names made, found, moved and removed by several at once, in the same directories. */
+static void *stir(void *arg)
+{
+    unsigned seed = *(unsigned *)arg;
+    char a[32], b[32];
+    struct kstat st;
+    struct file *f;
+
+    for (int i = 0; i < 400; i++) {
+        unsigned r = (unsigned)rand_r(&seed);
+        snprintf(a, sizeof(a), "/d%u/e/f%u", r % 2, r / 2 % 10);
+        snprintf(b, sizeof(b), "/d%u/e/f%u", r / 32 % 2, r / 64 % 10);
+        int ret;
+        switch (r / 1024 % 6) {
+        case 0:
+            ret = open_at(a, O_RDWR | O_CREAT, &f);
+            if (ret == 0) {
+                ck_assert_int_eq(put(f, "x"), 1);
+                file_put(f);
+            }
+            break;
+        case 1:
+            ret = vfs_unlink(me, AT_FDCWD, a);
+            break;
+        case 2:
+            ret = vfs_rename(me, AT_FDCWD, a, AT_FDCWD, b, 0);
+            break;
+        case 3:
+            ret = open_at("/d0/e", O_RDONLY | O_DIRECTORY, &f);
+            if (ret == 0) {
+                struct names n = {.limit = 100};
+                int64_t pos = 0;
+                ret = f->ops->iterate(f, &pos, add_name, &n);
+                file_put(f);
+            }
+            break;
+        default:
+            ret = stat_of(a, &st);
+        }
+        ck_assert(ret == 0 || ret == -ENOENT);
+    }
+    return NULL;
+}
+
+/* Afterwards the guest must see what is there: the sizes, and nothing else. */
+static void compare(const char *name)
+{
+    struct kstat st;
+    struct stat host_st;
+
+    int ret = stat_of(name, &st), host_ret = stat(host(name + 1), &host_st);
+    ck_assert_int_eq(ret == 0, host_ret == 0);
+    if (ret == 0) {
+        ck_assert_uint_eq(st.ino, host_st.st_ino);
+        ck_assert_uint_eq(st.size, (uint64_t)host_st.st_size);
+        ck_assert_uint_eq(st.nlink, host_st.st_nlink);
+    }
+}
+
+START_TEST(concurrent)
+{
+    pthread_t threads[4];
+    unsigned seeds[4];
+    char name[32];
+
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof(name), "d%d", i);
+        ck_assert_int_eq(mkdir(host(name), 0755), 0);
+        strcat(name, "/e");
+        ck_assert_int_eq(mkdir(host(name), 0755), 0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        seeds[i] = i;
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, stir, &seeds[i]), 0);
+    }
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "/d%d/e/f%d", i % 2, i / 2);
+        compare(name);
+    }
+}
+END_TEST
+
 /* ---- how many messages ---- */
 
 static uint64_t sent(void)
@@ -413,6 +497,7 @@ static void add_common(TCase *c)
     tcase_add_test(c, writing);
     tcase_add_test(c, changing);
     tcase_add_test(c, unlinked);
+    tcase_add_test(c, concurrent);
 }
 
 int main(void)
