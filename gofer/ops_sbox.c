@@ -50,6 +50,8 @@ static void walk_steps(struct conn *c, struct fid *from, const struct walk_req *
         res->err = fd < 0 ? fd : fd_attr(fd, &res->attrs[res->found]);
         if (fd >= 0 && res->err < 0)
             close(fd);
+        if (res->err == 0 && (r->flags & P9_WALK_XATTRS))
+            fd_has_xattrs(fd, &res->attrs[res->found]);
         if (res->err == 0)
             res->err = fid_add(c, r->newfids[res->found], fd, NULL, "", &from);
         if (res->err < 0)
@@ -99,6 +101,7 @@ static int op_look(struct conn *c, struct wirebuf *in, struct wirebuf *out)
     char name[NAME_MAX + 1];
     struct p9_attr a;
     struct fid *f = fid_find(c, wire_get32(in));
+    uint32_t flags = wire_get32(in);
     unsigned count = wire_get16(in);
 
     if (!f || count > P9_MAX_LOOK)
@@ -110,6 +113,8 @@ static int op_look(struct conn *c, struct wirebuf *in, struct wirebuf *out)
             return -EPROTO;
         int fd = step(f->fd, name);
         int ret = fd < 0 ? fd : fd_attr(fd, &a);
+        if (ret == 0 && (flags & P9_WALK_XATTRS))
+            fd_has_xattrs(fd, &a);
         if (fd >= 0 && ret < 0)
             close(fd);
         else if (fd >= 0)
@@ -257,7 +262,7 @@ const struct gofer_op ops_sbox[] = {
     {P9_XOPEN, 8, OP_EXTENDED, op_open},
     {P9_XCREATE, 36, OP_EXTENDED | OP_WRITES, op_create},
     {P9_XRENAME, 16, OP_EXTENDED | OP_WRITES, op_rename},
-    {P9_XLOOK, 6, OP_EXTENDED, op_look},
+    {P9_XLOOK, 10, OP_EXTENDED, op_look},
     {P9_XFORGET, 2, OP_EXTENDED | OP_NO_REPLY, op_forget},
 };
 const size_t ops_sbox_count = ARRAY_SIZE(ops_sbox);

@@ -23,6 +23,17 @@ static int xattr_path(const struct fid *f, char path[16])
     return 0;
 }
 
+void fd_has_xattrs(int fd, struct p9_attr *a)
+{
+    char path[16];
+
+    if (!S_ISREG(a->mode) && !S_ISDIR(a->mode))
+        return;
+    fd_name(fd, path);
+    ssize_t n = listxattr(path, NULL, 0);
+    a->xattrs = n > 0 ? P9_XATTRS_SOME : n == 0 || errno == ENOTSUP ? P9_XATTRS_NONE : P9_XATTRS_UNKNOWN;
+}
+
 /* ---- the extension's ---- */
 
 static ssize_t do_op(const char *path, unsigned op, const char *name, const void *value, size_t len, int flags,

@@ -6,14 +6,15 @@
  *   Xwalk     fid flags[4] nname[2] (newfid name)* -> n[2] error[4] has_fd[1] target attr*n (descriptor)
  *             One step a name, as far as it goes: n newfids are made, error says why there are no more. target is the
  *             text of the last one found if that is a symbolic link. P9_WALK_OPEN: if all were found and the last is a
- *             regular file that can be read, a descriptor for reading comes with it.
+ *             regular file that can be read, a descriptor for reading comes with it. P9_WALK_XATTRS: attributes tell
+ *             whether there are extended ones.
  *   Xopen     fid flags[4]                       -> (descriptor); flags are O_ACCMODE; regular files only
  *   Xcreate   dfid newfid name kind[4] mode[4] uid[4] gid[4] rdev[8] target -> attr has_fd[1] (descriptor if regular)
  *   Xrename   olddir oldname newdir newname flags[4]
  *   Xxattr    fid op[1] name flags[4] value[4+n]  -> value[4+n]
  *   Xreaddir  fid offset[8]                      -> end[1] (ino[8] next[8] type[1] name)*
  *             end: nothing follows; else the next offset is the last entry's next. Without "." and "..".
- *   Xlook     fid nname[2] (newfid name)*        -> (error[4] | 0[4] attr)*; names of one directory, each for itself
+ *   Xlook     fid flags[4] nname[2] (newfid name)* -> (error[4] | 0[4] attr)*; names of one directory, each for itself
  *   Xforget   n[2] fid*n                         no reply at all
  */
 #pragma once
@@ -34,7 +35,7 @@
 #define P9_MAX_WALK 16
 #define P9_MAX_FORGET 1024
 #define P9_MAX_LOOK 128
-#define P9_ATTR_SIZE (13 + 8 + 4 + 4 + 4 + 8 + 8 + 8 + 8 + 8 + 4 * 16)
+#define P9_ATTR_SIZE (13 + 8 + 4 + 4 + 4 + 8 + 8 + 8 + 8 + 8 + 4 * 16 + 1)
 
 enum p9_type { /* the request; its reply is one higher */
                P9_RLERROR = 7,
@@ -76,7 +77,8 @@ enum p9_type { /* the request; its reply is one higher */
                P9_XLOOK = 214,
 };
 
-enum { P9_WALK_OPEN = 1 };
+enum { P9_WALK_OPEN = 1, P9_WALK_XATTRS = 2 };
+enum { P9_XATTRS_UNKNOWN, P9_XATTRS_NONE, P9_XATTRS_SOME };
 enum { P9_XATTR_GET, P9_XATTR_SET, P9_XATTR_LIST, P9_XATTR_REMOVE };
 enum { P9_QTDIR = 0x80, P9_QTSYMLINK = 0x02, P9_QTFILE = 0 };
 
@@ -100,6 +102,7 @@ struct p9_attr {
     uint32_t mode, uid, gid, blksize;
     uint64_t nlink, rdev, size, blocks;
     struct timespec atime, mtime, ctime, btime;
+    uint8_t xattrs; /* P9_XATTRS_* */
 };
 
 void p9_put_qid(struct wirebuf *b, const struct p9_attr *a);

@@ -38,6 +38,7 @@ void p9_put_attr(struct wirebuf *b, const struct p9_attr *a)
     put_time(b, &a->mtime);
     put_time(b, &a->ctime);
     put_time(b, &a->btime);
+    wire_put8(b, a->xattrs);
 }
 
 void p9_get_attr(struct wirebuf *b, struct p9_attr *a)
@@ -59,7 +60,8 @@ void p9_get_attr(struct wirebuf *b, struct p9_attr *a)
     get_time(b, &a->mtime);
     get_time(b, &a->ctime);
     get_time(b, &a->btime);
-    if (a->size > INT64_MAX)
+    a->xattrs = wire_get8(b);
+    if (a->size > INT64_MAX || a->xattrs > P9_XATTRS_SOME)
         b->bad = true;
 }
 

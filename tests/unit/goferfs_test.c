@@ -401,6 +401,40 @@ START_TEST(messages_batch)
 }
 END_TEST
 
+/* As tar and rm -r do it: one message a file, and no more. */
+START_TEST(messages_change)
+{
+    char name[32];
+
+    sent();
+    ck_assert_int_eq(vfs_mkdir(me, AT_FDCWD, "/new", 0755), 0);
+    sent();
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "/new/%d", i);
+        file_put(must_open(name, O_WRONLY | O_CREAT | O_EXCL));
+    }
+    ck_assert_uint_eq(sent(), 100);
+    expect_entries("/new", 102, "99");
+    struct file *f = must_open("/new", O_RDONLY | O_DIRECTORY);
+    struct names n = {.limit = 1000};
+    int64_t pos = 0;
+    ck_assert_int_eq(f->ops->iterate(f, &pos, add_name, &n), 0);
+    ck_assert_int_eq(vfs_rename(me, AT_FDCWD, "/new/7", AT_FDCWD, "/new/8", 0), 0);
+    ck_assert_int_eq(vfs_rename(me, AT_FDCWD, "/new/9", AT_FDCWD, "/new/x", 0), 0);
+    for (int i = 10; i < 100; i++) {
+        snprintf(name, sizeof(name), "/new/%d", i);
+        ck_assert_int_eq(vfs_unlink(me, AT_FDCWD, name), 0);
+    }
+    ck_assert_uint_eq(sent(), 92);
+    file_put(f);
+    expect_entries("/new", 11, "x");
+    ck_assert_uint_eq(sent(), 0);
+    struct kstat st;
+    ck_assert_int_eq(stat_of("/new/50", &st), -ENOENT);
+    must_stat("/new/8");
+}
+END_TEST
+
 /* A directory in which names are often missing is read once. */
 START_TEST(messages_absent)
 {
@@ -510,6 +544,7 @@ int main(void)
     tcase_add_test(c, many);
     tcase_add_test(c, messages_exclusive);
     tcase_add_test(c, messages_batch);
+    tcase_add_test(c, messages_change);
     tcase_add_test(c, messages_absent);
     tcase_add_test(c, few_descriptors);
     tcase_add_test(c, dead_gofer);

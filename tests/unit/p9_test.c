@@ -234,7 +234,8 @@ START_TEST(attributes)
                               .atime = {-5, 1},
                               .mtime = {2, 3},
                               .ctime = {4, 5},
-                              .btime = {0, -1}};
+                              .btime = {0, -1},
+                              .xattrs = P9_XATTRS_SOME};
     uint8_t bytes[P9_ATTR_SIZE];
     struct p9_attr b;
     struct wirebuf w;
@@ -250,7 +251,7 @@ START_TEST(attributes)
     wire_init(&w, bytes, sizeof(bytes) - 1);
     p9_get_attr(&w, &b);
     ck_assert(w.bad);
-    bytes[P9_ATTR_SIZE - 5] = 0x7f; /* nanoseconds beyond a second */
+    bytes[P9_ATTR_SIZE - 6] = 0x7f; /* nanoseconds beyond a second */
     wire_init(&w, bytes, sizeof(bytes));
     p9_get_attr(&w, &b);
     ck_assert(w.bad);

@@ -46,7 +46,7 @@ static int gofer_iterate(struct file *f, int64_t *pos, dir_emit_fn emit, void *c
             return 0;
     for (; (uint64_t)*pos - FIRST < l->count; ++*pos) {
         const struct gofer_entry *e = &l->entries[*pos - FIRST];
-        if (!emit(ctx, gofer_entry_name(l, e), e->name_len, e->ino, e->type, *pos + 1))
+        if (e->name_len && !emit(ctx, gofer_entry_name(l, e), e->name_len, e->ino, e->type, *pos + 1))
             return 0;
     }
     return 0;

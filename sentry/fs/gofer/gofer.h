@@ -76,7 +76,8 @@ struct gofer_walk {
     const char *names[P9_MAX_WALK]; /* not NUL-terminated: name_len */
     size_t name_len[P9_MAX_WALK];
     unsigned count;
-    bool open; /* a descriptor of the last one, please */
+    bool open;   /* a descriptor of the last one, please */
+    bool xattrs; /* say whether there are extended attributes */
     /* out; the new fids of those found are the caller's */
     unsigned found;
     int err; /* -errno: why not all were found; 0: all were */
@@ -126,8 +127,8 @@ struct gofer_look {
     uint32_t fid;
     struct p9_attr attr;
 };
-/* Several names of one directory, at most P9_MAX_LOOK, each with its own answer. */
-int rpc_look(struct gofer_conn *c, uint32_t dir, struct gofer_look *looks, size_t count) must_check;
+/* Several names of one directory, at most P9_MAX_LOOK, each with its own answer. xattrs: as gofer_walk's. */
+int rpc_look(struct gofer_conn *c, uint32_t dir, bool xattrs, struct gofer_look *looks, size_t count) must_check;
 /* An error as the gofer sends it (0: none) as -errno of Linux's; nothing that only means something in here. */
 int gofer_errno(uint32_t err);
 /* True for what can name an entry of a directory. */
@@ -159,10 +160,11 @@ RB_HEAD(gofer_table, gofer_inode);
 
 struct gofer_sb {
     struct gofer_conn conn;
-    bool exclusive;           /* (c) nobody else changes the tree: what is known stays true */
-    struct lock table_lock;   /* RANK_LEAF: what follows */
-    struct gofer_table table; /* live inodes by host device and number: hard links share one */
-    unsigned dev_count;       /* host devices seen, and what the guest sees in their place */
+    bool exclusive;                   /* (c) nobody else changes the tree: what is known stays true */
+    _Atomic unsigned xattr_questions; /* so many were asked for: it pays to ask along with look-ups */
+    struct lock table_lock;           /* RANK_LEAF: what follows */
+    struct gofer_table table;         /* live inodes by host device and number: hard links share one */
+    unsigned dev_count;               /* host devices seen, and what the guest sees in their place */
     uint64_t host_devs[GOFER_MAX_DEVS];
     dev_t guest_devs[GOFER_MAX_DEVS];
 };
@@ -180,6 +182,7 @@ struct gofer_inode {
     uint32_t blksize;                           /* (a) */
     bool stale;                                 /* (a) attributes changed in a way that only the host knows in full */
     unsigned changes;                           /* (a) grows with each change through this sentry */
+    uint8_t xattrs;                             /* (a) exclusive: P9_XATTRS_* */
     _Atomic bool mapped;                        /* has been mapped for writing: attributes change unseen, from now on */
     struct gofer_handle *handles[HANDLE_KINDS]; /* (h) not counted */
     char *_Atomic target;                       /* symbolic link: its text, once known */
@@ -206,6 +209,12 @@ static inline void gofer_changed_locked(struct gofer_inode *gi)
 {
     gi->stale = true;
     gi->changes++;
+}
+
+/* Whether look-ups should ask for extended attributes. */
+static inline bool gofer_wants_xattrs(const struct gofer_sb *gs)
+{
+    return gs->exclusive && atomic_load_explicit(&gs->xattr_questions, memory_order_relaxed) > 4;
 }
 
 /*
@@ -275,14 +284,14 @@ int gofer_open(struct inode *i, struct file *f);
 
 struct gofer_entry {
     uint64_t ino;
-    uint32_t name; /* offset in names */
-    uint8_t name_len, type;
+    uint32_t name;          /* offset in names */
+    uint8_t name_len, type; /* name_len 0: removed */
 };
 
-struct gofer_listing { /* never changed once it is complete */
+struct gofer_listing { /* changed only while the directory's inode alone holds it */
     refcount_t refs;
     struct gofer_entry *entries;
-    size_t count, cap;
+    size_t count, cap, removed;
     char *names; /* one after the other, each with its NUL */
     size_t names_len, names_cap;
     uint32_t *index; /* entries' numbers + 1 by hash of name; NULL: not made, for want of memory or use */
@@ -308,6 +317,11 @@ static inline const char *gofer_entry_name(const struct gofer_listing *l, const 
 int64_t gofer_listing_find(struct gofer_listing *l, const char *name);
 /* What is kept of a directory's entries, made if there is nothing; NULL: no memory. Directory lock held. */
 struct gofer_dir *gofer_dir_get(struct inode *dir);
+/* What is kept follows a change of names. Directory lock held. */
+void gofer_dir_added(struct inode *dir, const char *name, uint64_t ino, mode_t mode);
+void gofer_dir_removed(struct inode *dir, const char *name);
+/* dir has just been made, by us: it is empty. */
+void gofer_dir_is_new(struct inode *dir);
 /* The directory's entries have changed: forget what is known of them. inode->lock held, or the inode is going. */
 void gofer_dir_forget(struct inode *dir);
 /* Stands in gofer_dir.ahead for an entry that was asked for. */

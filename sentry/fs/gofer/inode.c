@@ -25,15 +25,22 @@ RB_GENERATE_INTERNAL(gofer_table, gofer_inode, node, table_compare, static unuse
 
 /* ---- attributes ---- */
 
+/* Permission checks read these without a lock, so they are written only if they differ. */
+static void set_if_new(uint32_t *field, uint32_t value)
+{
+    if (*field != value)
+        *field = value;
+}
+
 /* attr_lock held, or the inode is new. */
 static void take_attr_locked(struct inode *i, const struct p9_attr *a)
 {
     struct gofer_inode *gi = gofer_data(i);
 
-    i->mode = a->mode;
-    i->nlink = (uint32_t)MIN(a->nlink, (uint64_t)UINT32_MAX);
-    i->uid = a->uid;
-    i->gid = a->gid;
+    set_if_new(&i->mode, a->mode);
+    set_if_new(&i->nlink, (uint32_t)MIN(a->nlink, (uint64_t)UINT32_MAX));
+    set_if_new(&i->uid, a->uid);
+    set_if_new(&i->gid, a->gid);
     i->size = a->size;
     i->atime = a->atime;
     i->mtime = a->mtime;
@@ -269,19 +276,58 @@ int gofer_readlink(struct inode *i, char *buf, size_t cap)
     return (int)n;
 }
 
+/* P9_XATTRS_*. On an exclusive mount the gofer is asked once: files mostly have none, and programs ask for several. */
+static int has_xattrs(struct inode *i)
+{
+    struct gofer_inode *gi = gofer_data(i);
+
+    if (!gofer_sb(i)->exclusive)
+        return P9_XATTRS_UNKNOWN;
+    lock(&gi->attr_lock);
+    uint8_t known = gi->xattrs;
+    unsigned changes = gi->changes;
+    unlock(&gi->attr_lock);
+    if (known != P9_XATTRS_UNKNOWN)
+        return known;
+    atomic_fetch_add_explicit(&gofer_sb(i)->xattr_questions, 1, memory_order_relaxed);
+    ssize_t n = rpc_xattr(gofer_conn(i), gi->fid, P9_XATTR_LIST, "", 0, NULL, 0, NULL, 0);
+    if (n < 0)
+        return (int)n;
+    lock(&gi->attr_lock);
+    if (gi->changes == changes)
+        gi->xattrs = n ? P9_XATTRS_SOME : P9_XATTRS_NONE;
+    unlock(&gi->attr_lock);
+    return n ? P9_XATTRS_SOME : P9_XATTRS_NONE;
+}
+
 ssize_t gofer_getxattr(struct inode *i, const char *name, void *buf, size_t cap)
 {
+    if (S_ISLNK(i->mode))
+        return -EOPNOTSUPP;
+    int has = has_xattrs(i);
+    if (has < 0 || has == P9_XATTRS_NONE)
+        return has < 0 ? has : -ENODATA;
     return rpc_xattr(gofer_conn(i), gofer_data(i)->fid, P9_XATTR_GET, name, 0, NULL, 0, buf, cap);
 }
 
 ssize_t gofer_listxattr(struct inode *i, char *buf, size_t cap)
 {
+    if (S_ISLNK(i->mode))
+        return 0;
+    int has = has_xattrs(i);
+    if (has < 0 || has == P9_XATTRS_NONE)
+        return has < 0 ? has : 0;
     return rpc_xattr(gofer_conn(i), gofer_data(i)->fid, P9_XATTR_LIST, "", 0, NULL, 0, buf, cap);
 }
 
 static int changed_xattr(struct inode *i, ssize_t ret)
 {
-    gofer_mark_stale(i);
+    struct gofer_inode *gi = gofer_data(i);
+
+    lock(&gi->attr_lock);
+    gofer_changed_locked(gi);
+    gi->xattrs = P9_XATTRS_UNKNOWN;
+    unlock(&gi->attr_lock);
     return ret < 0 ? (int)ret : 0;
 }
 
@@ -338,6 +384,7 @@ static struct inode *inode_make(struct super_block *sb, uint32_t fid, const stru
     gi->dev = guest_dev(sb, a->dev);
     gi->fid = fid;
     i->fs_data = gi;
+    gi->xattrs = a->xattrs;
     i->rdev = S_ISCHR(a->mode) || S_ISBLK(a->mode) ? a->rdev : 0;
     take_attr_locked(i, a);
     return i;

@@ -1,13 +1,16 @@
 /*
  * Listings: all entries of a directory, fetched in as few messages as they need. On an exclusive mount the inode keeps
- * its directory's until a name changes. Look-up finds in it which names there are, by a hash index, and which of them
- * are likely to be asked for next.
+ * its directory's, and keeps it in step with names that are made and removed. Look-up finds in it which names there
+ * are, by a hash index, and which of them are likely to be asked for next.
  */
 #include "sentry/fs/gofer/gofer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define REMOVED_MAX 1024
 
 struct inode gofer_asked_for;
 
@@ -125,9 +128,25 @@ static bool make_index(struct gofer_listing *l)
 static int64_t search_all(const struct gofer_listing *l, const char *name)
 {
     for (size_t n = 0; n < l->count; n++)
-        if (!strcmp(gofer_entry_name(l, &l->entries[n]), name))
+        if (l->entries[n].name_len && !strcmp(gofer_entry_name(l, &l->entries[n]), name))
             return (int64_t)n;
     return -1;
+}
+
+/* Enters entry n, the newest. An index that would get too full is dropped, to be made anew. */
+static void index_add(struct gofer_listing *l, size_t n)
+{
+    if (!l->index)
+        return;
+    if (2 * l->count > l->index_size) {
+        free(l->index);
+        l->index = NULL;
+        return;
+    }
+    size_t at = hash_of(gofer_entry_name(l, &l->entries[n])) & (l->index_size - 1);
+    while (l->index[at])
+        at = (at + 1) & (l->index_size - 1);
+    l->index[at] = (uint32_t)n + 1;
 }
 
 int64_t gofer_listing_find(struct gofer_listing *l, const char *name)
@@ -137,7 +156,7 @@ int64_t gofer_listing_find(struct gofer_listing *l, const char *name)
     size_t mask = l->index_size - 1;
     for (size_t at = hash_of(name) & mask; l->index[at]; at = (at + 1) & mask) {
         uint32_t n = l->index[at] - 1;
-        if (!strcmp(gofer_entry_name(l, &l->entries[n]), name))
+        if (l->entries[n].name_len && !strcmp(gofer_entry_name(l, &l->entries[n]), name))
             return n;
     }
     return -1;
@@ -167,4 +186,102 @@ void gofer_dir_forget(struct inode *dir)
     free(gd->ahead);
     gofer_listing_put(gd->listing);
     free(gd);
+}
+
+/* ---- changes ---- */
+
+static struct gofer_listing *listing_copy(const struct gofer_listing *from)
+{
+    struct gofer_listing *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return NULL;
+    ref_init(&l->refs);
+    l->entries = malloc(MAX(from->count, 1U) * sizeof(*l->entries));
+    l->names = malloc(from->names_len + 1);
+    if (!l->entries || !l->names) {
+        gofer_listing_put(l);
+        return NULL;
+    }
+    memcpy(l->entries, from->entries, from->count * sizeof(*l->entries));
+    memcpy(l->names, from->names, from->names_len);
+    l->count = from->count;
+    l->removed = from->removed;
+    l->cap = MAX(from->count, 1U);
+    l->names_len = from->names_len;
+    l->names_cap = from->names_len + 1;
+    return l;
+}
+
+/* The directory's listing, for us alone to change: open directories keep the one that they read. NULL: none. */
+static struct gofer_listing *own_listing(struct inode *dir)
+{
+    struct gofer_dir *gd = gofer_data(dir)->dir;
+
+    if (!gd || !gd->listing)
+        return NULL;
+    if (atomic_load(&gd->listing->refs.n) == 1)
+        return gd->listing;
+    struct gofer_listing *copy = listing_copy(gd->listing);
+    if (!copy) {
+        gofer_dir_forget(dir);
+        return NULL;
+    }
+    gofer_listing_put(gd->listing);
+    gd->listing = copy;
+    return copy;
+}
+
+void gofer_dir_added(struct inode *dir, const char *name, uint64_t ino, mode_t mode)
+{
+    struct gofer_listing *l = own_listing(dir);
+
+    if (!l)
+        return;
+    struct gofer_dir *gd = gofer_data(dir)->dir;
+    if (gd->ahead) {
+        struct inode **more = reallocarray(gd->ahead, l->count + 1, sizeof(*more));
+        if (!more) {
+            gofer_dir_forget(dir);
+            return;
+        }
+        gd->ahead = more;
+        more[l->count] = &gofer_asked_for; /* vfs has it */
+    }
+    if (take_entry(l, name, strlen(name), ino, (unsigned char)IFTODT(mode)))
+        index_add(l, l->count - 1);
+    else
+        gofer_dir_forget(dir);
+}
+
+void gofer_dir_removed(struct inode *dir, const char *name)
+{
+    struct gofer_listing *l = own_listing(dir);
+    int64_t n = l ? gofer_listing_find(l, name) : -1;
+
+    if (n < 0) {
+        gofer_dir_forget(dir);
+        return;
+    }
+    struct gofer_dir *gd = gofer_data(dir)->dir;
+    l->entries[n].name_len = 0;
+    if (++l->removed > REMOVED_MAX && 2 * l->removed > l->count) {
+        gofer_dir_forget(dir); /* mostly gaps by now: read anew when it is wanted */
+        return;
+    }
+    if (gd->ahead && gd->ahead[n] && gd->ahead[n] != &gofer_asked_for)
+        inode_put(gd->ahead[n]);
+    if (gd->ahead)
+        gd->ahead[n] = &gofer_asked_for;
+}
+
+void gofer_dir_is_new(struct inode *dir)
+{
+    struct gofer_dir *gd = gofer_sb(dir)->exclusive ? gofer_dir_get(dir) : NULL;
+
+    if (!gd || gd->listing)
+        return;
+    gd->listing = calloc(1, sizeof(*gd->listing));
+    if (gd->listing)
+        ref_init(&gd->listing->refs);
 }

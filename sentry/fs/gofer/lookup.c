@@ -20,7 +20,7 @@
 
 #define ABSENT_MAX 3          /* misses after which a directory is read */
 #define SHRINK 1024           /* names forgotten when the gofer runs out of descriptors */
-#define BATCH_FIRST 8         /* after so many single questions for entries of a listing: as many at once … */
+#define BATCH_FIRST 8         /* after a single question for an entry of a listing: as many at once … */
 #define BATCH_MAX P9_MAX_LOOK /* … and twice as many with each batch, up to this */
 
 /* ---- along the path ---- */
@@ -82,6 +82,7 @@ static int walk_path(struct inode *dir, const char *name, struct inode **out)
     struct lookahead *la = lookahead_get();
     uint64_t changes = atomic_load(&dir->sb->name_changes);
 
+    w.xattrs = gofer_wants_xattrs(gofer_sb(dir));
     w.open = la && add_rest(&w, la) && la->open;
     int ret;
     do
@@ -102,7 +103,9 @@ static int walk_path(struct inode *dir, const char *name, struct inode **out)
 /* Whether entry n is one to ask for together with an entry of that type. */
 static bool wanted(const struct gofer_dir *gd, size_t n, unsigned char type)
 {
-    return !gd->ahead[n] && gd->listing->entries[n].type == type;
+    const struct gofer_entry *e = &gd->listing->entries[n];
+
+    return !gd->ahead[n] && e->type == type && e->name_len;
 }
 
 /* Asks for entry n and those that follow; what they are is kept in gd->ahead. */
@@ -118,7 +121,7 @@ static int look_batch(struct inode *dir, struct gofer_dir *gd, size_t n)
             numbers[count] = n;
             looks[count++].name = gofer_entry_name(l, &l->entries[n]);
         }
-    int ret = rpc_look(gofer_conn(dir), gofer_data(dir)->fid, looks, count);
+    int ret = rpc_look(gofer_conn(dir), gofer_data(dir)->fid, gofer_wants_xattrs(gofer_sb(dir)), looks, count);
     if (ret < 0)
         return ret;
     for (size_t k = 0; k < count; k++) {
@@ -150,13 +153,15 @@ static bool take_ahead(struct gofer_dir *gd, size_t n, struct inode **out)
 static int look_entry(struct inode *dir, struct gofer_dir *gd, size_t n, bool open, struct inode **out)
 {
     if (!gd->ahead)
-        gd->ahead = calloc(gd->listing->count, sizeof(struct inode *));
+        gd->ahead = calloc(MAX(gd->listing->count, 1U), sizeof(struct inode *));
     if (!gd->ahead)
         return 1;
     if (take_ahead(gd, n, out))
         return 0;
-    if (open || gd->batch < BATCH_FIRST) {
-        gd->batch += !open;
+    if (open)
+        return 1;
+    if (!gd->batch) {
+        gd->batch = BATCH_FIRST;
         return 1;
     }
     int ret = look_batch(dir, gd, n);

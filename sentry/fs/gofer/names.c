@@ -6,11 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The entries of dir, and so its times, are no longer what they were. */
-static void dir_changed(struct inode *dir)
+/*
+ * The names in dir, and so its times, are no longer what they were. ret: what the gofer said of the change. If it
+ * failed, dir may not be what we thought.
+ */
+static void dir_changed(struct inode *dir, int ret)
 {
     atomic_fetch_add(&dir->sb->name_changes, 1);
-    gofer_dir_forget(dir);
+    if (ret < 0)
+        gofer_dir_forget(dir);
     gofer_mark_stale(dir);
 }
 
@@ -34,12 +38,15 @@ static int make(struct inode *dir, struct gofer_new *n, const struct cred *cred,
     do
         ret = rpc_create(c, gofer_data(dir)->fid, fid, n, &a, &fd);
     while (gofer_make_room(ret));
-    dir_changed(dir);
+    dir_changed(dir, ret);
     if (ret < 0) {
         gofer_fid_unused(c, &fid, 1);
         return ret;
     }
+    gofer_dir_added(dir, n->name, a.ino, a.mode);
     ret = gofer_inode_get(dir->sb, fid, &a, n->target, out);
+    if (ret == 0 && S_ISDIR(a.mode))
+        gofer_dir_is_new(*out);
     if (fd >= 0 && ret == 0)
         gofer_handle_offer(*out, fd, O_RDWR);
     else if (fd >= 0)
@@ -80,8 +87,9 @@ int gofer_link(struct inode *dir, const char *name, struct inode *target)
 {
     int ret = rpc_link(gofer_conn(dir), gofer_data(dir)->fid, gofer_data(target)->fid, name);
 
-    dir_changed(dir);
+    dir_changed(dir, ret);
     if (ret == 0) {
+        gofer_dir_added(dir, name, target->ino, target->mode);
         lock(&gofer_data(target)->attr_lock);
         target->nlink++;
         gofer_changed_locked(gofer_data(target));
@@ -107,10 +115,12 @@ static int remove_name(struct inode *dir, const char *name, struct inode *victim
 {
     int ret = rpc_unlink(gofer_conn(dir), gofer_data(dir)->fid, name, S_ISDIR(victim->mode));
 
-    dir_changed(dir);
-    if (ret == 0)
-        lost_name(victim);
-    return ret;
+    dir_changed(dir, ret);
+    if (ret < 0)
+        return ret;
+    gofer_dir_removed(dir, name);
+    lost_name(victim);
+    return 0;
 }
 
 int gofer_unlink(struct inode *dir, const char *name, struct inode *victim)
@@ -129,14 +139,22 @@ int gofer_rename(struct inode *old_dir, const char *old_name, struct inode *old,
     int ret =
         rpc_rename(gofer_conn(old_dir), gofer_data(old_dir)->fid, old_name, gofer_data(new_dir)->fid, new_name, flags);
 
-    dir_changed(old_dir);
-    dir_changed(new_dir);
+    dir_changed(old_dir, ret);
+    dir_changed(new_dir, ret);
     if (ret < 0)
         return ret;
     gofer_mark_stale(old);
-    if (victim && (flags & RENAME_EXCHANGE))
+    if (flags & RENAME_EXCHANGE) {
         gofer_mark_stale(victim);
-    else if (victim)
+        gofer_dir_forget(old_dir);
+        gofer_dir_forget(new_dir);
+        return 0;
+    }
+    gofer_dir_removed(old_dir, old_name);
+    if (victim) {
+        gofer_dir_removed(new_dir, new_name);
         lost_name(victim);
+    }
+    gofer_dir_added(new_dir, new_name, old->ino, old->mode);
     return 0;
 }

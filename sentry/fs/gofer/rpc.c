@@ -132,7 +132,7 @@ int rpc_walk(struct gofer_conn *c, uint32_t fid, struct gofer_walk *w)
         return ret;
     gofer_begin(c, &call);
     wire_put32(&call.req, fid);
-    wire_put32(&call.req, w->open ? P9_WALK_OPEN : 0);
+    wire_put32(&call.req, (w->open ? P9_WALK_OPEN : 0U) | (w->xattrs ? P9_WALK_XATTRS : 0U));
     wire_put16(&call.req, (uint16_t)w->count);
     for (unsigned i = 0; i < w->count; i++) {
         wire_put32(&call.req, w->fids[i]);
@@ -392,7 +392,7 @@ static void get_looks(struct wirebuf *b, struct gofer_look *looks, size_t count)
     }
 }
 
-int rpc_look(struct gofer_conn *c, uint32_t dir, struct gofer_look *looks, size_t count)
+int rpc_look(struct gofer_conn *c, uint32_t dir, bool xattrs, struct gofer_look *looks, size_t count)
 {
     struct gofer_call call;
     uint32_t fids[P9_MAX_LOOK];
@@ -402,6 +402,7 @@ int rpc_look(struct gofer_conn *c, uint32_t dir, struct gofer_look *looks, size_
         return ret;
     gofer_begin(c, &call);
     wire_put32(&call.req, dir);
+    wire_put32(&call.req, xattrs ? P9_WALK_XATTRS : 0);
     wire_put16(&call.req, (uint16_t)count);
     for (size_t i = 0; i < count; i++) {
         looks[i].fid = fids[i];

@@ -226,7 +226,7 @@ static int ovl_getattr(struct inode *i, struct kstat *st)
     st->rdev = i->rdev;
     if (!i->nlink)
         st->nlink = 0;
-    else if (S_ISDIR(i->mode) && ovl_data(i)->lower)
+    else if (S_ISDIR(i->mode) && ovl_upper(i) && ovl_data(i)->lower)
         st->nlink = 1; /* nobody has counted the merged directory's subdirectories */
     return 0;
 }
