@@ -289,6 +289,8 @@ int vfs_rmdir(struct task *t, int dirfd, const char *name)
         ret = -ENOTDIR;
     } else if (atomic_load(&p.child->mounted)) {
         ret = -EBUSY;
+    } else if (victim == dir) {
+        ret = -ELOOP; /* a file system that says that a directory is in itself */
     } else {
         lock_nested(&victim->lock);
         ret = dir->ops->rmdir ? dir->ops->rmdir(dir, p.last, victim) : -EPERM;

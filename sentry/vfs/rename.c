@@ -162,6 +162,8 @@ static int rename_locked(struct task *t, struct end *from, struct end *to, unsig
     if (!dir->ops->rename)
         return -EPERM;
     bool replaces_dir = new &&S_ISDIR(new->mode) && !(flags & RENAME_EXCHANGE);
+    if (new == dir || new == end_dir(to))
+        return -ELOOP; /* a file system that says that a directory is in itself, or in two places */
     if (replaces_dir)
         lock_nested(&new->lock);
     ret = dir->ops->rename(dir, from->last, old, end_dir(to), to->last, new, flags);

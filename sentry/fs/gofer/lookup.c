@@ -185,6 +185,10 @@ int gofer_lookup(struct inode *dir, const char *name, struct inode **out)
     }
     if (ret == 1)
         ret = walk_path(dir, name, out);
+    if (ret == 0 && *out == dir) { /* nothing is in itself */
+        inode_put(*out);
+        return -EIO;
+    }
     if (ret == -EMFILE && gd && gd->ahead) { /* what was found ahead is what the gofer has no room for */
         gofer_dir_forget(dir);
         return walk_path(dir, name, out);
