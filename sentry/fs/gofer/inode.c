@@ -435,7 +435,10 @@ static int meet(struct inode *i, const struct p9_attr *a)
     if (gofer_sb(i)->exclusive)
         return 0;
     note_seen(gi);
-    return take_attr(i, a, gi->changes);
+    lock(&gi->attr_lock);
+    unsigned changes = gi->changes;
+    unlock(&gi->attr_lock);
+    return take_attr(i, a, changes);
 }
 
 int gofer_inode_get(struct super_block *sb, uint32_t fid, const struct p9_attr *a, const char *target,
