@@ -24,99 +24,75 @@
 
 /* No arguments to check: they act on the process itself or on descriptors that it was given. */
 static const int plain_calls[] = {
-    /* descriptors */
+    /* descriptors that it was given, or that the gofer donated */
     CALL(read),
     CALL(write),
-    CALL(readv),
-    CALL(writev),
     CALL(pread64),
     CALL(pwrite64),
-    CALL(preadv),
-    CALL(pwritev),
-    CALL(preadv2),
     CALL(pwritev2),
-    CALL(close),
-    CALL(close_range),
-    CALL(dup),
-    CALL(dup3),
     CALL(lseek),
+    CALL(close),
     CALL(fstat),
     CALL(ftruncate),
     CALL(fallocate),
     CALL(fsync),
     CALL(fdatasync),
-    CALL(getdents64),
-    CALL(pipe2),
-    CALL(eventfd2),
+    /* files of its own in memory (tmpfs, shared memory) */
     CALL(memfd_create),
-    CALL(ppoll),
-    CALL(epoll_create1),
-    CALL(epoll_ctl),
-    CALL(epoll_pwait),
+    /* sockets to runtime and gofer */
     CALL(sendmsg),
     CALL(recvmsg),
     CALL(sendto),
     CALL(recvfrom),
     CALL(shutdown),
-    CALL(fstatfs),
-    CALL(sync_file_range),
-    CALL(fadvise64),
-    CALL(copy_file_range),
-    CALL(splice),
-    /* memory */
+    /* waiting for standard input and output, and for the gofer */
+    CALL(ppoll),
+    CALL(epoll_create1),
+    CALL(epoll_ctl),
+    CALL(epoll_pwait),
+    /* malloc and thread stacks */
     CALL(munmap),
     CALL(madvise),
     CALL(mremap),
     CALL(brk),
-    /* threads and time */
+    /* threads */
     CALL(futex),
     CALL(set_robust_list),
     CALL(rseq),
     CALL(sched_yield),
-    CALL(sched_getaffinity),
-    CALL(sched_setaffinity),
     CALL(gettid),
     CALL(getpid),
-    CALL(getuid),
-    CALL(geteuid),
-    CALL(getgid),
-    CALL(getegid),
+    CALL(exit),
+    /* time and what the guest is told of the machine */
     CALL(clock_gettime),
     CALL(clock_getres),
     CALL(clock_nanosleep),
-    CALL(nanosleep),
-    CALL(gettimeofday),
-    CALL(getcpu),
     CALL(getrandom),
     CALL(sysinfo),
-    CALL(uname),
-    CALL(membarrier),
-    CALL(restart_syscall),
-    /* signals and ends */
+    CALL(sched_getaffinity),
+    CALL(prlimit64),
+    /* its own signals and its end */
     CALL(rt_sigaction),
     CALL(rt_sigprocmask),
     CALL(rt_sigreturn),
-    CALL(rt_sigtimedwait),
-    CALL(sigaltstack),
     CALL(tgkill),
-    CALL(exit),
     CALL(exit_group),
-    CALL(getrusage),
-    CALL(prlimit64),
+    CALL(restart_syscall),
     /* stubs: the kernel lets it reach only its own children, in its own PID namespace */
     CALL(process_vm_readv),
     CALL(process_vm_writev),
-    CALL(wait4),
     CALL(waitid),
+    CALL(wait4),
     CALL(kill),
-    CALL(pidfd_open),
-    CALL(pidfd_send_signal),
-    CALL(pidfd_getfd),
 #if defined(__x86_64__)
+    /* older forms of the waiting calls */
     CALL(poll),
     CALL(epoll_wait),
 #endif
 };
+
+/* The ptrace platform's tracer, which can reach only its own children. */
+static const int ptrace_calls[] = {CALL(ptrace), CALL(rt_sigtimedwait)};
 
 /* Refused softly: libraries try them and go on without. clone3's flags lie in memory, where no filter can look. */
 static const int soft_calls[] = {
@@ -205,7 +181,6 @@ static int load_filter(int proc_fd, bool ptrace, bool debug)
 {
     static struct filter f;
     struct sigaction sa = {.sa_sigaction = forbidden, .sa_flags = SA_SIGINFO};
-    const int ptrace_call = CALL(ptrace);
 
     if (debug && sigaction(SIGSYS, &sa, NULL) < 0)
         return -errno;
@@ -216,7 +191,8 @@ static int load_filter(int proc_fd, bool ptrace, bool debug)
     allow_commands(&f, CALL(fcntl), fcntls, ARRAY_SIZE(fcntls));
     filter_plain(&f, plain_calls, ARRAY_SIZE(plain_calls), FILTER_ALLOW);
     filter_plain(&f, soft_calls, ARRAY_SIZE(soft_calls), FILTER_ERRNO(ENOSYS));
-    filter_plain(&f, &ptrace_call, ptrace ? 1 : 0, FILTER_ALLOW);
+    if (ptrace)
+        filter_plain(&f, ptrace_calls, ARRAY_SIZE(ptrace_calls), FILTER_ALLOW);
     return filter_load(&f);
 }
 
