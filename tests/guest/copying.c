@@ -1,0 +1,140 @@
+/* Moving data within the kernel: sendfile, copy_file_range, splice, tee, vmsplice, readv and writev with all their
+ * flags. */
+#include "scratch.h"
+
+#include <limits.h>
+#include <sys/sendfile.h>
+#include <sys/uio.h>
+
+static int make(const char *name, const char *text)
+{
+    scratch_file(name, text, 0600);
+    int fd = open(name, O_RDWR);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static void expect_text(int fd, off_t at, const char *want)
+{
+    char got[256] = "";
+    ssize_t n = pread(fd, got, sizeof(got) - 1, at);
+    if (n < 0 || strcmp(got, want)) {
+        fprintf(stderr, "got '%s' instead of '%s'\n", got, want);
+        check_failures++;
+    }
+}
+
+static void test_sendfile(void)
+{
+    int fds[2];
+    char buf[32] = "";
+    off_t at = 2;
+    scratch_enter();
+    int in = make("in", "0123456789"), out = make("out", "");
+    CHECK(pipe(fds) == 0);
+    EXPECT(sendfile(out, in, &at, 5) == 5 && at == 7 && lseek(in, 0, SEEK_CUR) == 0);
+    expect_text(out, 0, "23456");
+    EXPECT(sendfile(out, in, NULL, 100) == 10 && lseek(in, 0, SEEK_CUR) == 10 && sendfile(out, in, NULL, 5) == 0);
+    at = 8;
+    EXPECT(sendfile(fds[1], in, &at, 100) == 2 && read(fds[0], buf, 32) == 2 && !memcmp(buf, "89", 2));
+    EXPECT_ERRNO(sendfile(out, fds[0], NULL, 1), EINVAL);
+    EXPECT_ERRNO(sendfile(99, in, NULL, 1), EBADF);
+    EXPECT_ERRNO(sendfile(open("out", O_RDONLY), in, NULL, 1), EBADF);
+    at = -1;
+    EXPECT_ERRNO(sendfile(out, in, &at, 1), EINVAL);
+    EXPECT_ERRNO(sendfile(open("out", O_WRONLY | O_APPEND), in, NULL, 1), EINVAL);
+}
+
+static void test_copy_file_range(void)
+{
+    off_t from = 1, to = 3;
+    scratch_enter();
+    int in = make("in", "0123456789"), out = make("out", "abcdefghij");
+    EXPECT(copy_file_range(in, &from, out, &to, 4, 0) == 4 && from == 5 && to == 7);
+    expect_text(out, 0, "abc1234hij");
+    EXPECT(copy_file_range(in, NULL, out, NULL, 3, 0) == 3 && lseek(in, 0, SEEK_CUR) == 3 &&
+           lseek(out, 0, SEEK_CUR) == 3);
+    expect_text(out, 0, "0121234hij");
+    from = 100;
+    EXPECT(copy_file_range(in, &from, out, NULL, 3, 0) == 0);
+    EXPECT_ERRNO(copy_file_range(in, NULL, out, NULL, 3, 1), EINVAL);
+    from = 0, to = 2;
+    EXPECT_ERRNO(copy_file_range(in, &from, in, &to, 5, 0), EINVAL); /* overlapping */
+    to = 20;
+    EXPECT(copy_file_range(in, &from, in, &to, 5, 0) == 5);
+    EXPECT_ERRNO(copy_file_range(in, NULL, open("out", O_RDONLY), NULL, 1, 0), EBADF);
+    EXPECT_ERRNO(copy_file_range(in, NULL, open("out", O_WRONLY | O_APPEND), NULL, 1, 0), EBADF);
+    EXPECT_ERRNO(copy_file_range(open(".", O_RDONLY), NULL, out, NULL, 1, 0), EISDIR);
+    int fds[2];
+    CHECK(pipe(fds) == 0);
+    EXPECT_ERRNO(copy_file_range(in, NULL, fds[1], NULL, 1, 0), EINVAL);
+}
+
+static void test_splice(void)
+{
+    int a[2], b[2];
+    char buf[64] = "";
+    off_t at = 3;
+    scratch_enter();
+    int in = make("in", "0123456789"), out = make("out", "");
+    CHECK(pipe(a) == 0 && pipe(b) == 0);
+    EXPECT(splice(in, &at, a[1], NULL, 4, 0) == 4 && at == 7);
+    EXPECT(tee(a[0], b[1], 100, 0) == 4 && read(b[0], buf, 64) == 4 && !memcmp(buf, "3456", 4));
+    EXPECT(splice(a[0], NULL, b[1], NULL, 2, 0) == 2 && splice(b[0], NULL, out, NULL, 100, 0) == 2);
+    expect_text(out, 0, "34");
+    at = 5;
+    EXPECT(splice(a[0], NULL, out, &at, 100, 0) == 2 && at == 7);
+    expect_text(out, 5, "56");
+    EXPECT_ERRNO(splice(a[0], NULL, out, NULL, 1, SPLICE_F_NONBLOCK), EAGAIN);
+    EXPECT_ERRNO(tee(a[0], b[1], 1, SPLICE_F_NONBLOCK), EAGAIN);
+    EXPECT_ERRNO(splice(in, NULL, out, NULL, 1, 0), EINVAL); /* one must be a pipe */
+    EXPECT_ERRNO(splice(a[0], &at, out, NULL, 1, 0), ESPIPE);
+    EXPECT_ERRNO(tee(a[0], a[1], 1, 0), EINVAL);
+    EXPECT_ERRNO(splice(a[0], NULL, a[1], NULL, 1, 0), EINVAL);
+    EXPECT_ERRNO(tee(in, b[1], 1, 0), EINVAL);
+    EXPECT_ERRNO(splice(a[0], NULL, 99, NULL, 1, 0), EBADF);
+    close(a[1]);
+    EXPECT(splice(a[0], NULL, out, NULL, 1, 0) == 0);
+    struct iovec iov[2] = {{"ab", 2}, {"cde", 3}};
+    EXPECT(vmsplice(b[1], iov, 2, 0) == 5 && read(b[0], buf, 64) == 5 && !memcmp(buf, "abcde", 5));
+    EXPECT_ERRNO(vmsplice(in, iov, 2, 0), EBADF);
+}
+
+static void test_vectors(void)
+{
+    char a[4] = "", b[8] = "";
+    struct iovec in[3] = {{a, 3}, {NULL, 0}, {b, 7}}, bad[2] = {{a, 2}, {a, (size_t)-1}};
+    struct iovec out[2] = {{"hello ", 6}, {"world", 5}};
+    scratch_enter();
+    int fd = make("f", "");
+    EXPECT(writev(fd, out, 2) == 11 && pwritev(fd, out, 1, 20) == 6 && lseek(fd, 0, SEEK_CUR) == 11);
+    EXPECT(preadv(fd, in, 3, 0) == 10 && !memcmp(a, "hel", 3) && !memcmp(b, "lo worl", 7));
+    EXPECT(lseek(fd, 8, SEEK_SET) == 8 && readv(fd, in, 3) == 10 && !memcmp(a, "rld", 3));
+    EXPECT_ERRNO(readv(fd, in, -1), EINVAL);
+    EXPECT_ERRNO(readv(fd, in, IOV_MAX + 1), EINVAL);
+    EXPECT_ERRNO(readv(fd, bad, 2), EINVAL);
+    EXPECT_ERRNO(readv(fd, (void *)8, 1), EFAULT);
+    EXPECT(readv(fd, in, 0) == 0);
+    EXPECT_ERRNO(preadv(fd, in, 1, -1), EINVAL);
+    int fds[2];
+    CHECK(pipe(fds) == 0);
+    EXPECT_ERRNO(preadv(fds[0], in, 1, 0), ESPIPE);
+    EXPECT_ERRNO(pwrite(fds[1], "x", 1, 0), ESPIPE);
+    /* preadv2 and pwritev2: -1 is the current offset; flags. */
+    EXPECT(lseek(fd, 0, SEEK_SET) == 0 && preadv2(fd, in, 1, -1, 0) == 3 && lseek(fd, 0, SEEK_CUR) == 3);
+    EXPECT(pwritev2(fd, out, 1, -1, RWF_APPEND) == 6 && lseek(fd, 0, SEEK_CUR) == 32);
+    EXPECT(pwritev2(fd, out, 1, 0, RWF_APPEND) == 6 && lseek(fd, 0, SEEK_END) == 38);
+    EXPECT(pwritev2(fd, out, 1, 0, RWF_DSYNC) == 6 && preadv2(fd, in, 1, 0, RWF_HIPRI) == 3);
+    EXPECT_ERRNO(preadv2(fd, in, 1, 0, 0x10000), EOPNOTSUPP);
+    EXPECT_ERRNO(preadv2(fds[0], in, 1, -1, RWF_NOWAIT), EAGAIN);
+    EXPECT(write(fds[1], "xyz", 3) == 3 && preadv2(fds[0], in, 1, -1, RWF_NOWAIT) == 3 && !memcmp(a, "xyz", 3));
+}
+
+int main(void)
+{
+    RUN(test_sendfile);
+    RUN(test_copy_file_range);
+    RUN(test_splice);
+    RUN(test_vectors);
+    return check_end();
+}
