@@ -68,9 +68,9 @@ static void donate(struct conn *c, int fd)
 
 static int op_walk(struct conn *c, struct wirebuf *in, struct wirebuf *out)
 {
-    struct walk_req r;
+    not_cleared struct walk_req r;
     struct walk_result res = {0};
-    char target[PATH_MAX];
+    not_cleared char target[PATH_MAX];
     struct fid *f = fid_find(c, wire_get32(in));
     ssize_t target_len = 0;
     int fd = -1;

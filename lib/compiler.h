@@ -7,6 +7,8 @@
 #define printf_like(fmt, first) __attribute__((format(printf, fmt, first)))
 #define cleanup(fn) __attribute__((cleanup(fn)))
 #define unused_arg __attribute__((unused))
+/* For a large local buffer that is written before it is read: it is not cleared first, as other locals are. */
+#define not_cleared __attribute__((uninitialized))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -127,7 +127,7 @@ long sys_getdents64(struct task *t, const struct sysargs *a)
 
 static long do_mkdir(struct task *t, int dirfd, uint64_t addr, mode_t mode)
 {
-    char name[PATH_MAX];
+    not_cleared char name[PATH_MAX];
 
     int ret = path_arg(t, name, addr);
     return ret < 0 ? ret : vfs_mkdir(t, dirfd, name, mode);
@@ -145,7 +145,7 @@ long sys_mkdirat(struct task *t, const struct sysargs *a)
 
 long sys_rmdir(struct task *t, const struct sysargs *a)
 {
-    char name[PATH_MAX];
+    not_cleared char name[PATH_MAX];
 
     int ret = path_arg(t, name, a->a[0]);
     return ret < 0 ? ret : vfs_rmdir(t, AT_FDCWD, name);

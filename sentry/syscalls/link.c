@@ -11,7 +11,7 @@
 
 static long do_link(struct task *t, int old_dirfd, uint64_t old_addr, int new_dirfd, uint64_t new_addr, int flags)
 {
-    char old_name[PATH_MAX], new_name[PATH_MAX];
+    not_cleared char old_name[PATH_MAX], new_name[PATH_MAX];
     struct path from;
 
     if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
@@ -44,7 +44,7 @@ long sys_linkat(struct task *t, const struct sysargs *a)
 
 static long do_symlink(struct task *t, uint64_t target_addr, int dirfd, uint64_t addr)
 {
-    char target[PATH_MAX], name[PATH_MAX];
+    not_cleared char target[PATH_MAX], name[PATH_MAX];
 
     int ret = path_arg(t, target, target_addr);
     if (ret == 0)
@@ -64,7 +64,7 @@ long sys_symlinkat(struct task *t, const struct sysargs *a)
 
 static long do_unlink(struct task *t, int dirfd, uint64_t addr, int flags)
 {
-    char name[PATH_MAX];
+    not_cleared char name[PATH_MAX];
 
     if (flags & ~AT_REMOVEDIR)
         return -EINVAL;
@@ -87,7 +87,7 @@ long sys_unlinkat(struct task *t, const struct sysargs *a)
 static long do_rename(struct task *t, int old_dirfd, uint64_t old_addr, int new_dirfd, uint64_t new_addr,
                       unsigned flags)
 {
-    char old_name[PATH_MAX], new_name[PATH_MAX];
+    not_cleared char old_name[PATH_MAX], new_name[PATH_MAX];
 
     /* RENAME_WHITEOUT is for overlay file systems below us: none here has it. */
     if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
@@ -125,7 +125,7 @@ static dev_t device_arg(uint64_t arg)
 
 static long do_mknod(struct task *t, int dirfd, uint64_t addr, mode_t mode, uint64_t dev)
 {
-    char name[PATH_MAX];
+    not_cleared char name[PATH_MAX];
 
     int ret = path_arg(t, name, addr);
     return ret < 0 ? ret : vfs_mknod(t, dirfd, name, mode, device_arg(dev));

@@ -18,7 +18,7 @@
 
 static long do_open(struct task *t, int dirfd, uint64_t addr, int flags, mode_t mode, unsigned lookup)
 {
-    char name[PATH_MAX];
+    not_cleared char name[PATH_MAX];
     struct file *f;
 
     int ret = path_arg(t, name, addr);

@@ -62,7 +62,7 @@ long sys_chroot(struct task *t, const struct sysargs *a)
 
 long sys_getcwd(struct task *t, const struct sysargs *a)
 {
-    char buf[PATH_MAX];
+    not_cleared char buf[PATH_MAX];
     struct path cwd;
 
     fs_context_cwd(t->fs, &cwd);

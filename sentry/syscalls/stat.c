@@ -253,7 +253,7 @@ long sys_faccessat2(struct task *t, const struct sysargs *a)
 
 static long do_readlink(struct task *t, int dirfd, uint64_t addr, uint64_t buf, int cap)
 {
-    char name[PATH_MAX], target[PATH_MAX];
+    not_cleared char name[PATH_MAX], target[PATH_MAX];
     struct path p;
 
     if (cap <= 0)

@@ -102,7 +102,7 @@ static int hostio_wait(struct hostio *h, short events, bool nonblock)
 
 ssize_t hostio_read(struct hostio *h, struct uio *u, bool nonblock)
 {
-    unsigned char buf[BOUNCE];
+    not_cleared unsigned char buf[BOUNCE];
     ssize_t done = 0;
     while (u->left) {
         int ret = done ? (h->regular ? 0 : -EAGAIN) : hostio_wait(h, POLLIN, nonblock);
@@ -144,7 +144,7 @@ static ssize_t write_steps(struct hostio *h, const unsigned char *buf, size_t n,
 
 ssize_t hostio_write(struct hostio *h, struct uio *u, bool nonblock)
 {
-    unsigned char buf[BOUNCE];
+    not_cleared unsigned char buf[BOUNCE];
     ssize_t done = 0;
     while (u->left) {
         ssize_t got = uio_copy_in(u, buf, MIN(u->left, sizeof(buf)));
@@ -181,7 +181,7 @@ uint32_t hostio_poll(struct hostio *h, struct poll_table *pt)
 
 static ssize_t read_at(struct hostio *h, struct uio *u, int64_t *pos)
 {
-    unsigned char buf[BOUNCE];
+    not_cleared unsigned char buf[BOUNCE];
     ssize_t done = 0;
     while (u->left) {
         ssize_t n = pread(h->fd, buf, MIN(u->left, sizeof(buf)), *pos);
@@ -198,7 +198,7 @@ static ssize_t read_at(struct hostio *h, struct uio *u, int64_t *pos)
 
 static ssize_t write_at(struct hostio *h, struct uio *u, int64_t *pos, bool append)
 {
-    unsigned char buf[BOUNCE];
+    not_cleared unsigned char buf[BOUNCE];
     ssize_t done = 0;
     while (u->left) {
         ssize_t got = uio_copy_in(u, buf, MIN(u->left, sizeof(buf)));

@@ -153,7 +153,7 @@ static int follow_magic(struct walk *w, struct inode *link)
 
 static int follow_link(struct walk *w, struct inode *link)
 {
-    char target[PATH_MAX];
+    not_cleared char target[PATH_MAX];
 
     if (w->flags & LOOKUP_NO_SYMLINKS || ++w->links > MAX_LINKS)
         return -ELOOP;
@@ -376,7 +376,7 @@ int path_lookup_from(struct task *t, const struct path *start, const char *name,
 
 int user_path_lookup(struct task *t, int dirfd, uint64_t name, unsigned lookup, struct path *out)
 {
-    char buf[PATH_MAX];
+    not_cleared char buf[PATH_MAX];
 
     ssize_t n = user_string(t, buf, name, sizeof(buf));
     return n < 0 ? (int)n : path_lookup(t, dirfd, buf, lookup, out);

@@ -283,7 +283,7 @@ static int open_in_dir(struct task *t, struct path *dir, const char *last, int f
 static int open_create(struct task *t, int dirfd, const char *name, int flags, mode_t mode, unsigned lookup,
                        struct file **out)
 {
-    char last[NAME_MAX + 1], target[PATH_MAX];
+    not_cleared char last[NAME_MAX + 1], target[PATH_MAX];
     struct path_scope scope;
     struct path dir;
     bool slash;

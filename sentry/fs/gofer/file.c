@@ -75,7 +75,7 @@ static ssize_t read_mapped(struct file *f, struct uio *u, int64_t *pos)
 
 static ssize_t gofer_read(struct file *f, struct uio *u, int64_t *pos)
 {
-    char buf[CHUNK];
+    not_cleared char buf[CHUNK];
     ssize_t done = u->task && u->left >= BIG_READ ? read_mapped(f, u, pos) : -EAGAIN;
 
     if (done > 0)
@@ -130,7 +130,7 @@ static void note_written(struct inode *i, int64_t end)
 static ssize_t gofer_write(struct file *f, struct uio *u, int64_t *pos)
 {
     struct inode *i = f->inode;
-    char buf[CHUNK];
+    not_cleared char buf[CHUNK];
     ssize_t done = 0;
 
     lock(&i->lock);

@@ -78,7 +78,7 @@ int tmpfs_set_size(struct inode *i, uint64_t size)
 static ssize_t tmpfs_read(struct file *f, struct uio *u, int64_t *pos)
 {
     struct inode *i = f->inode;
-    char buf[CHUNK];
+    not_cleared char buf[CHUNK];
     ssize_t done = 0;
 
     lock(&i->lock);
@@ -122,7 +122,7 @@ static ssize_t write_chunk(struct inode *i, const char *buf, size_t len, int64_t
 static ssize_t tmpfs_write(struct file *f, struct uio *u, int64_t *pos)
 {
     struct inode *i = f->inode;
-    char buf[CHUNK];
+    not_cleared char buf[CHUNK];
     ssize_t done = 0;
 
     lock(&i->lock);
