@@ -34,7 +34,7 @@ static struct boot_mount *mount_add(struct view *v, enum mount_kind kind, const 
 {
     struct boot_mount *m = &v->mounts[v->count++];
 
-    *m = (struct boot_mount){.kind = kind, .target = target, .source = source, .conn_fd = -1, .nosuid = true};
+    *m = (struct boot_mount){.kind = kind, .target = target, .source = source, .conn_fd = -1};
     return m;
 }
 
@@ -103,9 +103,14 @@ static void add_tmpfs(struct view *v, const char *target, mode_t mode, const str
 
 static void add_own(struct view *v)
 {
-    mount_add(v, MOUNT_PROC, "/proc", "proc")->nodev = true;
-    mount_add(v, MOUNT_SYS, "/sys", "sysfs")->readonly = true;
-    mount_add(v, MOUNT_DEV, "/dev", "devtmpfs");
+    struct boot_mount *proc = mount_add(v, MOUNT_PROC, "/proc", "proc");
+    struct boot_mount *sys = mount_add(v, MOUNT_SYS, "/sys", "sysfs");
+    struct boot_mount *dev = mount_add(v, MOUNT_DEV, "/dev", "devtmpfs");
+
+    /* Set-user-ID programs work elsewhere as they do bare: who they become is the sandbox's affair only. */
+    proc->nosuid = sys->nosuid = dev->nosuid = true;
+    proc->nodev = sys->nodev = true;
+    sys->readonly = true;
     add_tmpfs(v, "/dev/shm", 01777, NULL);
     add_tmpfs(v, "/tmp", 01777, NULL);
     add_tmpfs(v, "/var/tmp", 01777, NULL);
