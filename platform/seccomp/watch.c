@@ -85,7 +85,7 @@ static void *watch_main(void *arg unused_arg)
             if (atomic_load(&pace) != SLOW)
                 break;
             atomic_store(&pace, ASLEEP); /* before looking: who begins to wait afterwards asks again */
-            if (sc_threads_watch() | clone_watch())
+            if ((int)sc_threads_watch() | (int)clone_watch()) /* both are asked */
                 ask_for(SLOW);
             break;
         case QUICK:

@@ -28,9 +28,16 @@
 
 #define KEPT (IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT)
 
+/* struct inotify_event without the name behind it, as read(2) gives it. */
+struct head {
+    int wd;
+    uint32_t mask, cookie;
+    uint32_t len; /* of the name with its NULs */
+};
+
 struct event {
     struct list node;
-    struct inotify_event head; /* as read(2) gives it; head.len is the padded length of the name */
+    struct head head;
     char name[];
 };
 
@@ -73,12 +80,12 @@ static struct inotify *inotify_of(struct file *f)
 
 static struct event *event_new(int wd, uint32_t mask, uint32_t cookie, const char *name)
 {
-    size_t len = name ? strlen(name) : 0, padded = name ? (len / sizeof(struct inotify_event) + 1) * 16 : 0;
+    size_t len = name ? strlen(name) : 0, padded = name ? (len / sizeof(struct head) + 1) * sizeof(struct head) : 0;
     struct event *e = calloc(1, sizeof(*e) + padded);
 
     if (!e)
         return NULL;
-    e->head = (struct inotify_event){.wd = wd, .mask = mask, .cookie = cookie, .len = (uint32_t)padded};
+    e->head = (struct head){.wd = wd, .mask = mask, .cookie = cookie, .len = (uint32_t)padded};
     if (name)
         memcpy(e->name, name, len);
     list_init(&e->node);
@@ -104,7 +111,7 @@ static void pop(struct inotify *in, struct event *e)
 }
 
 /* Is the newest unread event the same? */
-static bool repeats(struct inotify *in, const struct inotify_event *h, const char *name)
+static bool repeats(struct inotify *in, const struct head *h, const char *name)
 {
     if (list_empty(&in->events))
         return false;
@@ -123,7 +130,7 @@ static void push_overflow(struct inotify *in)
 /* An event for the queue. Takes in->lock. */
 static void queue(struct inotify *in, int wd, uint32_t mask, uint32_t cookie, const char *name)
 {
-    const struct inotify_event h = {.wd = wd, .mask = mask};
+    const struct head h = {.wd = wd, .mask = mask};
     struct event *e = NULL;
 
     lock(&in->lock);
