@@ -114,6 +114,8 @@ static struct thread_group *group_for_child(struct task *t, uint64_t flags, int 
     }
     tg->exit_signal = flags & CLONE_PARENT ? t->tg->exit_signal : exit_signal;
     tg->dumpable = t->tg->dumpable;
+    atomic_store(&tg->oom_adj, atomic_load(&t->tg->oom_adj));
+    atomic_store(&tg->oom_least, atomic_load(&t->tg->oom_least));
     return tg;
 }
 

@@ -191,6 +191,7 @@ static bool leave_group(struct task *t, int status)
 
     lock(&tasks_lock);
     t->exit_code = status;
+    io_counts_move(&tg->io_dead, &t->io);
     last = --tg->live == 0;
     if (last) {
         lock(&tg->siglock);
@@ -373,6 +374,9 @@ static int exec_dumpable(const struct cred *old, const struct cred *c)
 void task_exec_commit(struct task *t, struct plat_thread *new_pt, struct mm *new_mm, const struct cred *new_cred,
                       const char *comm)
 {
+    cpu_set_t all;
+
+    task_host_affinity(&all);
     if (t->mm)
         futex_exit(t);
     t->clear_child_tid = 0;
@@ -385,6 +389,8 @@ void task_exec_commit(struct task *t, struct plat_thread *new_pt, struct mm *new
     const struct cred *old = t->cred;
     t->cred = new_cred;
     t->tg->dumpable = exec_dumpable(old, new_cred);
+    if (!CPU_EQUAL(&t->affinity, &all))
+        task_apply_affinity(t, new_pt);
     unlock(&tasks_lock);
     if (old)
         cred_put(old);

@@ -77,6 +77,8 @@ struct thread_group *tg_alloc(void) must_check;
 /* Fresh handlers (all default), or a copy of another's under its group's siglock. */
 struct sighand *sighand_make(const struct sighand *from) must_check;
 void sighand_unref(struct sighand *sh);
+/* Gives pt, t's host thread, the affinity of t; NULL and a thread that is gone are passed over. tasks_lock held. */
+void task_apply_affinity(struct task *t, struct plat_thread *pt);
 /* Host's CPU affinity mask at the start. */
 void task_host_affinity(cpu_set_t *out);
 

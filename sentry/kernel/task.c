@@ -7,6 +7,8 @@
  */
 #include "sentry/kernel/task.h"
 
+#include "lib/log.h"
+
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/lifecycle.h"
 #include "sentry/kernel/locking.h"
@@ -43,6 +45,14 @@ static void read_host_affinity(void)
     for (int cpu = 0; cpus_shown && cpu < CPU_SETSIZE; cpu++)
         if (CPU_ISSET(cpu, &host_affinity) && ++count > cpus_shown)
             CPU_CLR(cpu, &host_affinity);
+}
+
+void task_apply_affinity(struct task *t, struct plat_thread *pt)
+{
+    pid_t tid = pt ? plat_host_tid(pt) : -1;
+
+    if (tid > 0 && sched_setaffinity(tid, sizeof(t->affinity), &t->affinity) < 0)
+        log_debug("affinity of host thread %d: %m", (int)tid); /* it is a wish; the mask is kept all the same */
 }
 
 void task_host_affinity(cpu_set_t *out)

@@ -49,6 +49,11 @@ struct restart_block {
     int64_t deadline;
 };
 
+/* Calls that read or wrote, and their bytes: a task's own worker counts; others see it a little late. */
+struct io_counts {
+    _Atomic uint64_t reads, writes, read_bytes, written_bytes;
+};
+
 struct task {
     refcount_t refs;         /* (a) */
     pid_t tid;               /* (c) guest thread id */
@@ -105,6 +110,7 @@ struct task {
      * last look at signal_wake and clears it at each stop; a sender sets signal_wake first and looks at this after.
      */
     _Atomic bool in_guest;
+    struct io_counts io;
     uint64_t start_time;            /* (c) CLOCK_BOOTTIME ns */
     cpu_set_t affinity;             /* (T) */
     _Atomic uint64_t nvcsw, nivcsw; /* (a) voluntary and involuntary switches, for getrusage */
@@ -146,6 +152,8 @@ struct thread_group {
     bool process_dead;      /* (T) process_died() was called: usage is final */
     struct task *exec_task; /* (T) the task in execve() that waits for its siblings to go; NULL: none */
     int dumpable;           /* (a) */
+    _Atomic int oom_adj;    /* (a) oom_score_adj: kept and shown */
+    _Atomic int oom_least;  /* (a) below it only CAP_SYS_RESOURCE may set it */
 
     struct lock siglock;       /* RANK_SIGHAND */
     struct sighand *sighand;   /* (s) handlers; counted, shared under CLONE_SIGHAND */
@@ -166,6 +174,7 @@ struct thread_group {
     struct cpu_limit *cpu_limit;           /* (s) kernel/cpu_limit.c */
     struct posix_timers *posix_timers;     /* (s) kernel/posix_timer.c */
 
+    struct io_counts io_dead;   /* (T) of tasks that have exited */
     struct usage self_dead;     /* (T) used by threads and processes already gone */
     struct usage children_dead; /* (T) used by reaped children */
 };
@@ -188,6 +197,15 @@ extern struct lock tasks_lock;
 
 /* The task the calling worker serves, or NULL in other threads. */
 extern _Thread_local struct task *current;
+
+/* Counts one more, without the price of an atomic addition: only t's own worker writes. */
+static inline void io_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+void io_counts_add(struct io_counts *sum, const struct io_counts *more);
+/* The same, and nothing is left of `more`. */
+void io_counts_move(struct io_counts *sum, struct io_counts *more);
 
 void task_get(struct task *t);
 void task_put(struct task *t);

@@ -88,6 +88,23 @@ void task_usage(struct task *t, struct usage *out)
     out->nivcsw = atomic_load(&t->nivcsw);
 }
 
+void io_counts_add(struct io_counts *sum, const struct io_counts *more)
+{
+    io_count(&sum->reads, atomic_load(&more->reads));
+    io_count(&sum->writes, atomic_load(&more->writes));
+    io_count(&sum->read_bytes, atomic_load(&more->read_bytes));
+    io_count(&sum->written_bytes, atomic_load(&more->written_bytes));
+}
+
+void io_counts_move(struct io_counts *sum, struct io_counts *more)
+{
+    io_counts_add(sum, more);
+    atomic_store(&more->reads, 0);
+    atomic_store(&more->writes, 0);
+    atomic_store(&more->read_bytes, 0);
+    atomic_store(&more->written_bytes, 0);
+}
+
 void tg_usage(struct thread_group *tg, struct usage *out)
 {
     struct task *t;

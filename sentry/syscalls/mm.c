@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <linux/mman.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -303,23 +304,71 @@ long sys_brk(struct task *t, const struct sysargs *a)
 
 /* ---- mremap ---- */
 
-/* Moves what the tree knows of [from, from + old_len) to [to, to + new_len). */
-static int move_range(struct mm *mm, uint64_t from, uint64_t old_len, uint64_t to, uint64_t new_len)
-{
-    struct vma *v = vma_find(mm, from);
+/* Part of a mapping that moves. */
+struct piece {
+    uint64_t start, end, offset; /* from the range's start; in the file */
+    struct file *file;           /* counted */
+    int prot, flags;
+};
 
-    if (!v || v->start > from)
-        return vma_cut(mm, to, to + new_len);
-    const uint64_t offset = v->offset + (from - v->start);
-    struct file *file = file_get(v->file);
-    const int prot = v->prot, flags = v->flags;
-    int ret = old_len ? vma_cut(mm, from, from + old_len) : 0;
+/* What the tree knows of [from, from + len), at most `new_len` of it; len 0: of the mapping at from (a second view of
+ * shared memory). The last piece grows with the range. */
+static int copy_pieces(struct mm *mm, uint64_t from, uint64_t len, uint64_t new_len, struct piece **out, size_t *out_n)
+{
+    struct piece *all = NULL;
+    size_t n = 0;
+
+    for (struct vma *v = vma_find(mm, from); v && v->start < from + MAX(len, 1UL);
+         v = RB_NEXT(vma_tree, &mm->vmas, v)) {
+        const uint64_t start = MAX(v->start, from) - from, stop = v->end - from;
+        if (start >= new_len)
+            break;
+        struct piece *grown = realloc(all, (n + 1) * sizeof(*all));
+        if (!grown) {
+            free(all);
+            return -ENOMEM;
+        }
+        all = grown;
+        all[n++] = (struct piece){.start = start,
+                                  .end = stop >= len ? new_len : MIN(stop, new_len),
+                                  .offset = v->offset + (start + from - v->start),
+                                  .file = v->file,
+                                  .prot = v->prot,
+                                  .flags = v->flags};
+    }
+    for (size_t i = 0; i < n; i++)
+        file_get(all[i].file);
+    *out = all;
+    *out_n = n;
+    return 0;
+}
+
+/* Hands ret through. The references are not the last ones: the tree holds its own, or mm_unlock() drops them. */
+static int put_pieces(struct piece *pieces, size_t n, int ret)
+{
+    for (size_t i = 0; i < n; i++)
+        file_put(pieces[i].file);
+    free(pieces);
+    return ret;
+}
+
+/* Moves what the tree knows of [from, from + old_len) to [to, to + new_len); keep: it stays there as well. */
+static int move_range(struct mm *mm, uint64_t from, uint64_t old_len, bool keep, uint64_t to, uint64_t new_len)
+{
+    struct piece *pieces = NULL;
+    size_t n = 0;
+
+    int ret = copy_pieces(mm, from, old_len, new_len, &pieces, &n);
+    if (ret == 0 && old_len && !keep)
+        ret = vma_cut(mm, from, from + old_len);
     if (ret == 0)
         ret = vma_cut(mm, to, to + new_len);
-    if (ret == 0)
-        ret = vma_add(mm, to, to + new_len, file, offset, prot, flags);
-    file_put(file);
-    return ret;
+    for (size_t i = 0; i < n; i++) {
+        const struct piece *p = &pieces[i];
+        if (ret == 0)
+            ret = vma_add(mm, to + p->start, to + p->end, p->file, p->offset, p->prot, p->flags);
+    }
+    return put_pieces(pieces, n, ret);
 }
 
 static bool is_tracked(struct mm *mm, uint64_t start, uint64_t len)
@@ -355,8 +404,7 @@ long sys_mremap(struct task *t, const struct sysargs *a)
     if (got < 0)
         return got;
     mm_lock(t->mm);
-    const uint64_t gone = flags & MREMAP_DONTUNMAP ? 0 : old_len;
-    int ret = move_range(t->mm, from, gone, (uint64_t)got, new_len);
+    int ret = move_range(t->mm, from, old_len, flags & MREMAP_DONTUNMAP, (uint64_t)got, new_len);
     mm_unlock(t->mm);
     return ret < 0 ? ret : got;
 }

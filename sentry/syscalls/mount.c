@@ -132,14 +132,14 @@ static int copy_args(struct task *t, const struct sysargs *a, struct mount_args 
     return ret;
 }
 
-static int bind(struct task *t, struct mount_args *m, const struct path *at)
+static int bind_or_move(struct task *t, struct mount_args *m, const struct path *at)
 {
     struct path from;
 
     int ret = path_lookup(t, AT_FDCWD, m->source, LOOKUP_FOLLOW, &from);
     if (ret < 0)
         return ret;
-    ret = mount_bind(&from, at, m->flags & MS_REC);
+    ret = m->flags & MS_BIND ? mount_bind(&from, at, m->flags & MS_REC) : mount_move(&from, at);
     path_put(&from);
     return ret;
 }
@@ -171,11 +171,11 @@ static int do_mount(struct task *t, struct mount_args *m)
     else if (m->flags & MS_REMOUNT)
         ret = mount_remount(&at, mnt_flags_of(m->flags));
     else if (m->flags & MS_BIND)
-        ret = bind(t, m, &at);
+        ret = bind_or_move(t, m, &at);
     else if (m->flags & PROPAGATION)
         ret = at.dentry == at.mnt->root ? 0 : -EINVAL;
     else if (m->flags & MS_MOVE)
-        ret = -EINVAL;
+        ret = bind_or_move(t, m, &at);
     else
         ret = mount_new_fs(t, m, &at);
     path_put(&at);

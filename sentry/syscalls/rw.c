@@ -26,7 +26,7 @@ static int limit_file_size(struct task *t, struct file *f, struct uio *u, const 
     if (limit == RLIM64_INFINITY || !S_ISREG(f->inode->mode))
         return 0;
     uint64_t at = pos ? (uint64_t)*pos : (uint64_t)MAX(f->pos, 0);
-    if (f->flags & O_APPEND)
+    if ((f->flags & O_APPEND) || u->append)
         at = f->inode->size;
     if (at >= limit && u->left) {
         siginfo_t info = {.si_signo = SIGXFSZ, .si_code = SI_KERNEL};
@@ -59,7 +59,11 @@ static long rw_file(struct task *t, struct file *f, struct uio *u, int64_t *pos,
         return -EBADF;
     if (pos && (f->fmode & FMODE_STREAM))
         return -ESPIPE;
-    return write ? task_write_file(t, f, u, pos) : file_read(f, u, pos);
+    const long n = write ? task_write_file(t, f, u, pos) : file_read(f, u, pos);
+    io_count(write ? &t->io.writes : &t->io.reads, 1);
+    if (n > 0)
+        io_count(write ? &t->io.written_bytes : &t->io.read_bytes, (uint64_t)n);
+    return n;
 }
 
 /* One range. pos NULL: the file's position. */
@@ -75,7 +79,7 @@ static long rw_one(struct task *t, const struct sysargs *a, int64_t *pos, bool w
     return ret;
 }
 
-static long rw_vec(struct task *t, const struct sysargs *a, int64_t *pos, bool write)
+static long rw_vec(struct task *t, const struct sysargs *a, int64_t *pos, bool write, bool append)
 {
     struct uio u;
     struct file *f = fd_get(t, (int)a->a[0]);
@@ -83,6 +87,7 @@ static long rw_vec(struct task *t, const struct sysargs *a, int64_t *pos, bool w
         return -EBADF;
     long ret = uio_user_iov(&u, t, a->a[1], a->a[2]);
     if (ret == 0) {
+        u.append = append;
         ret = rw_file(t, f, &u, pos, write);
         uio_free(&u);
     }
@@ -102,12 +107,12 @@ long sys_write(struct task *t, const struct sysargs *a)
 
 long sys_readv(struct task *t, const struct sysargs *a)
 {
-    return rw_vec(t, a, NULL, false);
+    return rw_vec(t, a, NULL, false, false);
 }
 
 long sys_writev(struct task *t, const struct sysargs *a)
 {
-    return rw_vec(t, a, NULL, true);
+    return rw_vec(t, a, NULL, true, false);
 }
 
 long sys_pread64(struct task *t, const struct sysargs *a)
@@ -125,25 +130,36 @@ long sys_pwrite64(struct task *t, const struct sysargs *a)
 long sys_preadv(struct task *t, const struct sysargs *a)
 {
     int64_t pos = (int64_t)a->a[3];
-    return pos < 0 ? -EINVAL : rw_vec(t, a, &pos, false);
+    return pos < 0 ? -EINVAL : rw_vec(t, a, &pos, false, false);
 }
 
 long sys_pwritev(struct task *t, const struct sysargs *a)
 {
     int64_t pos = (int64_t)a->a[3];
-    return pos < 0 ? -EINVAL : rw_vec(t, a, &pos, true);
+    return pos < 0 ? -EINVAL : rw_vec(t, a, &pos, true, false);
 }
 
-/* RWF_HIPRI is a hint; DSYNC and SYNC are done with fsync after the write; the others cannot be served. */
+/* May a call with RWF_NOWAIT be made on this descriptor? Only where no wait is long: regular files. -EOPNOTSUPP. */
+static int check_nowait(struct task *t, int fd)
+{
+    struct file *f = fd_get(t, fd);
+    int ret = !f ? -EBADF : S_ISREG(f->inode->mode) ? 0 : -EOPNOTSUPP;
+    file_put(f);
+    return ret;
+}
+
+/* RWF_HIPRI is a hint; DSYNC and SYNC are done with fsync after the write. */
 static long rw_vec2(struct task *t, const struct sysargs *a, bool write)
 {
     int64_t pos = (int64_t)a->a[3];
     int flags = (int)a->a[5];
-    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND | RWF_NOWAIT))
         return -EOPNOTSUPP;
     if (pos < -1)
         return -EINVAL;
-    long ret = rw_vec(t, a, pos == -1 ? NULL : &pos, write);
+    long ret = flags & RWF_NOWAIT ? check_nowait(t, (int)a->a[0]) : 0;
+    if (ret == 0)
+        ret = rw_vec(t, a, pos == -1 ? NULL : &pos, write, write && (flags & RWF_APPEND));
     if (ret <= 0 || !write || !(flags & (RWF_DSYNC | RWF_SYNC)))
         return ret;
     struct file *f = fd_get(t, (int)a->a[0]);

@@ -1,6 +1,6 @@
 /*
- * Scheduling: affinity, priorities and policies. The host schedules every stub thread alike; what the guest sets here
- * is kept and shown: affinity, always within the host's mask, is too.
+ * Scheduling: affinity, priorities and policies. Affinity, always within the host's mask, is the host thread's too.
+ * Otherwise the host schedules every stub thread alike, and what the guest sets is kept and shown.
  */
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/lifecycle.h"
@@ -51,10 +51,12 @@ static long apply_affinity(struct task *t, struct task *o, const cpu_set_t *set)
     long ret = 0;
 
     lock(&tasks_lock);
-    if (may_set(t, o))
+    if (may_set(t, o)) {
         o->affinity = *set;
-    else
+        task_apply_affinity(o, o->pt);
+    } else {
         ret = -EPERM;
+    }
     unlock(&tasks_lock);
     return ret;
 }

@@ -2,8 +2,9 @@
  * sendfile(2), copy_file_range(2), splice(2), tee(2) and vmsplice(2).
  *
  * All move bytes between two files through a sentry buffer: read a piece, write it, and step the source back over what
- * the sink did not take. A source without a position (a pipe, a terminal) cannot be stepped back, so before reading
- * from one the sink's room is asked and no more than that is read. tee() copies within the rings.
+ * the sink did not take. A pipe gets back what the sink did not take. Another source without a position (a
+ * terminal, a socket) cannot be stepped back, so before reading from one the sink's room is asked and no more than
+ * that is read. tee() copies within the rings.
  */
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -54,10 +55,14 @@ static int64_t *end_pos(struct copy_end *e)
     return e->addr ? &e->pos : NULL;
 }
 
-/* Steps a seekable source back over n bytes that the sink refused. */
-static void end_unread(struct copy_end *e, size_t n)
+/* Steps the source back over the n bytes that the sink refused; a pipe gets them back. */
+static void end_unread(struct copy_end *e, const void *bytes, size_t n)
 {
-    if (e->addr) {
+    struct pipe *p = pipe_of(e->f);
+
+    if (p) {
+        pipe_unread(p, bytes, n);
+    } else if (e->addr) {
         e->pos -= (int64_t)n;
     } else if (!(e->f->fmode & FMODE_STREAM)) {
         lock(&e->f->pos_lock);
@@ -90,7 +95,7 @@ static ssize_t copy_piece(struct task *t, struct copy_end *in, struct copy_end *
     uio_kernel(&u, buf, (size_t)got);
     ssize_t put = task_write_file(t, out->f, &u, end_pos(out));
     if (put < got)
-        end_unread(in, (size_t)(got - MAX(put, 0)));
+        end_unread(in, buf + MAX(put, 0), (size_t)(got - MAX(put, 0)));
     return put;
 }
 

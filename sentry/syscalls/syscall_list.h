@@ -501,7 +501,7 @@ F(acct, EPERM, "no process accounting")
 S(settimeofday, SYS_FULL, "always EPERM: the time is the host's")
 #endif
 #ifdef __NR_mount
-S(mount, SYS_PARTLY, "tmpfs, proc, sysfs, bind (not recursive), remount; no MS_MOVE")
+S(mount, SYS_PARTLY, "tmpfs, proc, sysfs, bind, remount, move; no propagation")
 #endif
 #ifdef __NR_umount2
 S(umount2, SYS_PARTLY, "no MNT_EXPIRE")
@@ -615,7 +615,7 @@ S(time, SYS_FULL, "")
 S(futex, SYS_PARTLY, "no priority inheritance (FUTEX_LOCK_PI and its kin)")
 #endif
 #ifdef __NR_sched_setaffinity
-S(sched_setaffinity, SYS_PARTLY, "kept and shown, not yet applied to the host thread")
+S(sched_setaffinity, SYS_FULL, "")
 #endif
 #ifdef __NR_sched_getaffinity
 S(sched_getaffinity, SYS_FULL, "")

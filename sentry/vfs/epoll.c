@@ -277,25 +277,57 @@ static struct ep_item *ready_pop(struct epoll *ep, struct list *from)
     return it;
 }
 
-/* Moves up to max events to out. An item off the list that a wake-up meets meanwhile comes back by itself. */
-static int collect(struct epoll *ep, struct epoll_event *out, int max)
+/* One event that is on its way to the guest. */
+struct taken {
+    struct ep_item *item;
+    uint32_t asked; /* the item's events before it was taken */
+};
+
+/* Puts back what the guest's memory did not take. ep->lock held. */
+static void give_back(struct taken *taken, int n)
 {
-    struct list scan = LIST_INIT(scan);
+    for (int i = 0; i < n; i++) {
+        taken[i].item->event.events = taken[i].asked;
+        make_ready(taken[i].item);
+    }
+}
+
+/* Takes up to max events off the list of items to look at. ep->lock held. */
+static int take_events(struct epoll *ep, struct list *scan, struct epoll_event *out, struct taken *taken, int max)
+{
     struct ep_item *it;
     int n = 0;
-    lock(&ep->lock);
-    lock(&ep->ready_lock);
-    list_splice_back(&scan, &ep->ready);
-    unlock(&ep->ready_lock);
-    while (n < max && (it = ready_pop(ep, &scan))) {
+
+    while (n < max && (it = ready_pop(ep, scan))) {
         uint32_t got = item_events(it, NULL);
         if (!got)
             continue;
+        taken[n] = (struct taken){it, it->event.events};
         out[n++] = (struct epoll_event){.events = got, .data = it->event.data};
         if (it->event.events & EPOLLONESHOT)
             it->event.events &= EP_PRIVATE;
         else if (!(it->event.events & EPOLLET))
             make_ready(it);
+    }
+    return n;
+}
+
+/* Moves up to max events to the guest's array at addr: how many, or -EFAULT. An item off the list that a wake-up meets
+ * meanwhile comes back by itself. */
+static int collect(struct task *t, struct epoll *ep, uint64_t addr, int max)
+{
+    struct list scan = LIST_INIT(scan);
+    struct epoll_event ev[BATCH];
+    struct taken taken[BATCH];
+
+    lock(&ep->lock);
+    lock(&ep->ready_lock);
+    list_splice_back(&scan, &ep->ready);
+    unlock(&ep->ready_lock);
+    int n = take_events(ep, &scan, ev, taken, MIN(max, BATCH));
+    if (n && user_write(t, addr, ev, (size_t)n * sizeof(ev[0])) < 0) {
+        give_back(taken, n);
+        n = -EFAULT;
     }
     lock(&ep->ready_lock);
     list_splice_back(&scan, &ep->ready); /* what was not looked at goes first next time */
@@ -313,14 +345,14 @@ static bool any_ready(struct epoll *ep)
     return any;
 }
 
-static int wait_collect(struct task *t, struct epoll *ep, struct epoll_event *out, int max, int64_t deadline)
+static int wait_collect(struct task *t, struct epoll *ep, uint64_t addr, int max, int64_t deadline)
 {
     struct waiter w;
     int n = 0, ret = 0;
     waiter_init_task(&w, t);
     w.exclusive = true;
     waitq_add(&ep->q, &w);
-    while ((n = collect(ep, out, max)) == 0 && ret == 0)
+    while ((n = collect(t, ep, addr, max)) == 0 && ret == 0)
         ret = task_sleep(t, deadline);
     waitq_remove(&w);
     if (any_ready(ep)) /* the wake-up we used up may have been for more than we took */
@@ -330,17 +362,11 @@ static int wait_collect(struct task *t, struct epoll *ep, struct epoll_event *ou
 
 int epoll_wait_events(struct task *t, struct file *epf, uint64_t addr, int max, bool nowait, int64_t deadline)
 {
-    struct epoll_event ev[BATCH];
     struct epoll *ep = epoll_of(epf);
     if (!ep)
         return -EINVAL;
-    max = MIN(max, BATCH);
-    int n = collect(ep, ev, max);
-    if (n == 0 && !nowait)
-        n = wait_collect(t, ep, ev, max, deadline);
-    if (n > 0 && user_write(t, addr, ev, (size_t)n * sizeof(ev[0])) < 0)
-        return -EFAULT;
-    return n;
+    int n = collect(t, ep, addr, max);
+    return n || nowait ? n : wait_collect(t, ep, addr, max, deadline);
 }
 
 /* ---- the instance as a file ---- */

@@ -19,6 +19,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct lock mounts_lock; /* (m) */
 static struct list table = LIST_INIT(table);
 static int next_id = 1;
+static unsigned mount_count; /* (m) on the table */
 static struct mount *anon;
 
 static void mounts_init(void)
@@ -96,21 +97,51 @@ int mount_root(struct dentry *root, unsigned flags, const char *source, struct p
     return 0;
 }
 
+#define MOUNTS_MAX 10000 /* in the sandbox: binding recursively doubles them */
+
+/* Enters m, which is in no place, into the table. mounts_lock held. */
+static void attach_locked(struct mount *m, struct mount *parent, struct dentry *at)
+{
+    m->parent = mount_get(parent);
+    m->mountpoint = dentry_get(at);
+    atomic_fetch_add(&at->mounted, 1);
+    list_push_front(&table, &m->node);
+    mount_count++;
+}
+
+/* Takes m out of its place; what it held there goes to *place, to be put without the lock. mounts_lock held. */
+static void take_out_locked(struct mount *m, struct path *place)
+{
+    list_del(&m->node);
+    atomic_fetch_sub(&m->mountpoint->mounted, 1);
+    *place = (struct path){m->parent, m->mountpoint};
+    m->parent = NULL;
+    m->mountpoint = NULL;
+    mount_count--;
+}
+
+static bool too_many(void)
+{
+    lock(&mounts_lock);
+    bool yes = mount_count >= MOUNTS_MAX;
+    unlock(&mounts_lock);
+    return yes;
+}
+
 int mount_at(const struct path *at, struct dentry *root, unsigned flags, const char *source)
 {
     bool dir = S_ISDIR(dentry_inode(root)->mode), at_dir = S_ISDIR(dentry_inode(at->dentry)->mode);
 
     if (dir != at_dir)
         return dir ? -ENOTDIR : -EISDIR;
+    if (too_many())
+        return -ENOSPC;
     struct mount *m = mount_new(root, flags, source);
     if (!m)
         return -ENOMEM;
-    m->parent = mount_get(at->mnt);
-    m->mountpoint = dentry_get(at->dentry);
     dentry_pin(at->dentry);
     lock(&mounts_lock);
-    atomic_fetch_add(&at->dentry->mounted, 1);
-    list_push_front(&table, &m->node);
+    attach_locked(m, at->mnt, at->dentry);
     unlock(&mounts_lock);
     return 0;
 }
@@ -181,35 +212,139 @@ int mount_detach(const struct path *p, bool lazy)
     /* One reference is the table's, one the caller's path. */
     if (ret == 0 && !lazy && atomic_load(&m->refs.n) > 2)
         ret = -EBUSY;
-    struct dentry *place = NULL;
-    struct mount *parent = NULL;
-    if (ret == 0) {
-        list_del(&m->node);
-        atomic_fetch_sub(&m->mountpoint->mounted, 1);
-        place = m->mountpoint;
-        parent = m->parent;
-        m->mountpoint = NULL;
-        m->parent = NULL;
-    }
+    struct path place = {0};
+    if (ret == 0)
+        take_out_locked(m, &place);
     unlock(&mounts_lock);
     if (ret < 0)
         return ret;
     if (last)
         notify_unmount(m->sb);
-    dentry_put(place);
-    mount_put(parent);
+    path_put(&place);
     mount_put(m);
     return 0;
 }
 
+/* ---- binding ---- */
+
+/* A mount and what is to be its copy, in which place. */
+struct copy {
+    struct mount *from, *to;   /* from is counted; to too until it is in the table */
+    struct mount *parent;      /* a copy, or where the whole goes; not counted */
+    struct dentry *mountpoint; /* counted */
+};
+
+struct copies {
+    struct copy *all;
+    size_t n;
+};
+
+static int copies_push(struct copies *c, struct mount *from, struct mount *parent, struct dentry *mountpoint)
+{
+    struct copy *grown = realloc(c->all, (c->n + 1) * sizeof(*grown));
+
+    if (!grown)
+        return -ENOMEM;
+    c->all = grown;
+    grown[c->n++] = (struct copy){.from = mount_get(from), .parent = parent, .mountpoint = dentry_get(mountpoint)};
+    return 0;
+}
+
+/* Notes the mounts on c->all[i], for the first one only those below `below`. */
+static int push_children(struct copies *c, size_t i, struct dentry *below)
+{
+    struct mount *parent = c->all[i].from, *to = c->all[i].to, *it;
+    int ret = 0;
+
+    lock(&mounts_lock);
+    if (mount_count + c->n > MOUNTS_MAX)
+        ret = -ENOSPC;
+    list_for_each (it, &table, node) {
+        if (ret == 0 && it->parent == parent && (i || dentry_is_ancestor(below, it->mountpoint)))
+            ret = copies_push(c, it, to, it->mountpoint);
+    }
+    unlock(&mounts_lock);
+    return ret;
+}
+
+/* Makes the copies, breadth first: a copy's parent is there before it. root: of the first one. */
+static int copies_make(struct copies *c, struct dentry *root, bool recursive)
+{
+    int ret = 0;
+
+    for (size_t i = 0; i < c->n && ret == 0; i++) {
+        const struct mount *from = c->all[i].from;
+        struct dentry *d = dentry_get(i ? from->root : root);
+        c->all[i].to = mount_new(d, mount_flags(from), from->source);
+        if (!c->all[i].to) {
+            dentry_put(d);
+            return -ENOMEM;
+        }
+        if (recursive)
+            ret = push_children(c, i, root);
+    }
+    return ret;
+}
+
 int mount_bind(const struct path *from, const struct path *at, bool recursive)
 {
-    if (recursive)
-        return -EINVAL; /* submounts are not carried along */
-    struct dentry *root = dentry_get(from->dentry);
-    int ret = mount_at(at, root, mount_flags(from->mnt), from->mnt->source);
-    if (ret < 0)
-        dentry_put(root);
+    const bool dir = S_ISDIR(dentry_inode(from->dentry)->mode);
+    struct copies c = {0};
+
+    if (dir != S_ISDIR(dentry_inode(at->dentry)->mode))
+        return dir ? -ENOTDIR : -EISDIR;
+    int ret = too_many() ? -ENOSPC : copies_push(&c, from->mnt, at->mnt, at->dentry);
+    if (ret == 0)
+        ret = copies_make(&c, from->dentry, recursive);
+    if (ret == 0) {
+        dentry_pin(at->dentry);
+        lock(&mounts_lock);
+        for (size_t i = c.n; i-- > 0;) /* of several on one place the newest comes first, as in the table */
+            attach_locked(c.all[i].to, c.all[i].parent, c.all[i].mountpoint);
+        unlock(&mounts_lock);
+    }
+    for (size_t i = 0; i < c.n; i++) {
+        if (ret < 0)
+            mount_put(c.all[i].to);
+        mount_put(c.all[i].from);
+        dentry_put(c.all[i].mountpoint);
+    }
+    free(c.all);
+    return ret;
+}
+
+/* Is mnt m itself, or mounted below it? mounts_lock held. */
+static bool is_below_locked(const struct mount *mnt, const struct mount *m)
+{
+    for (; mnt; mnt = mnt->parent)
+        if (mnt == m)
+            return true;
+    return false;
+}
+
+int mount_move(const struct path *from, const struct path *at)
+{
+    const bool dir = S_ISDIR(dentry_inode(from->dentry)->mode);
+    struct mount *m = from->mnt;
+    struct path place = {0};
+    int ret = 0;
+
+    if (from->dentry != m->root)
+        return -EINVAL;
+    if (dir != S_ISDIR(dentry_inode(at->dentry)->mode))
+        return dir ? -ENOTDIR : -EISDIR;
+    dentry_pin(at->dentry);
+    lock(&mounts_lock);
+    if (!m->parent)
+        ret = -EINVAL;
+    else if (is_below_locked(at->mnt, m))
+        ret = -ELOOP;
+    if (ret == 0) {
+        take_out_locked(m, &place);
+        attach_locked(m, at->mnt, at->dentry);
+    }
+    unlock(&mounts_lock);
+    path_put(&place);
     return ret;
 }
 

@@ -24,6 +24,9 @@ void mount_traverse(struct path *p);
 bool mount_ascend(struct path *p);
 /* umount2(2) of the topmost mount at p: -EINVAL (not a mount point), -EBUSY. */
 int mount_detach(const struct path *p, bool lazy) must_check;
-/* Bind: another mount of what p names, to be attached with mount_attach(); NULL: no memory. */
+/* Another view of `from` on top of `at`; recursive: with the mounts below it. -ENOTDIR, -EISDIR, -ENOSPC, -ENOMEM. */
 int mount_bind(const struct path *from, const struct path *at, bool recursive) must_check;
+/* Moves the mount whose root is `from`, and all on it, to `at`. -EINVAL (no mount's root, or the root mount), -ELOOP
+ * (at is below it), -ENOTDIR, -EISDIR. */
+int mount_move(const struct path *from, const struct path *at) must_check;
 int mount_remount(const struct path *p, unsigned flags) must_check;

@@ -519,6 +519,42 @@ long pipe_set_size(struct pipe *p, size_t size, bool privileged)
     return (long)n * PIPE_SLOT_SIZE;
 }
 
+/* A free slot in front of the oldest, in a bigger ring if writers have filled this one; NULL: no memory. */
+static struct pipe_slot *slot_in_front(struct pipe *p)
+{
+    if (p->used == p->nslots) {
+        struct pipe_slot *slots = calloc(p->nslots + 1, sizeof(*slots));
+        if (!slots)
+            return NULL;
+        pipe_reslot(p, slots, p->nslots + 1);
+    }
+    struct pipe_slot *s = slot_at(p, p->nslots - 1);
+    return s->page || (s->page = malloc(PIPE_SLOT_SIZE)) ? s : NULL;
+}
+
+void pipe_unread(struct pipe *p, const void *bytes, size_t len)
+{
+    const unsigned char *from = bytes;
+
+    lock(&p->lock);
+    while (len) { /* the last bytes first, each piece before the one put there before */
+        struct pipe_slot *s = slot_in_front(p);
+        if (!s)
+            break;
+        const unsigned n = (unsigned)MIN(len, (size_t)PIPE_SLOT_SIZE);
+        memcpy(s->page, from + len - n, n);
+        s->off = 0;
+        s->len = n;
+        s->packet = false;
+        p->head = (p->head + p->nslots - 1) % p->nslots;
+        p->used++;
+        p->bytes += n;
+        len -= n;
+    }
+    unlock(&p->lock);
+    waitq_wake(&p->rd, EPOLLIN | EPOLLRDNORM);
+}
+
 size_t pipe_readable(struct pipe *p)
 {
     lock(&p->lock);

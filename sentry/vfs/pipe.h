@@ -22,6 +22,8 @@ int pipe_new(unsigned flags, struct file **out_read, struct file **out_write) mu
 int fifo_open(struct inode *i, struct file *f) must_check;
 /* The pipe behind f, or NULL if f is no pipe. Borrowed for the life of f's reference. */
 struct pipe *pipe_of(struct file *f);
+/* Puts back the len bytes that were just read, for a sink that did not take them. Lost only for want of memory. */
+void pipe_unread(struct pipe *p, const void *bytes, size_t len);
 /* F_GETPIPE_SZ; F_SETPIPE_SZ (the new size, -EBUSY, -EPERM, -EINVAL, -ENOMEM). */
 long pipe_get_size(struct pipe *p);
 long pipe_set_size(struct pipe *p, size_t size, bool privileged);

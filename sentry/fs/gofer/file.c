@@ -98,12 +98,12 @@ static ssize_t gofer_read(struct file *f, struct uio *u, int64_t *pos)
 }
 
 /* One write of the host's; inode lock held. Appending, *pos is where the bytes went. */
-static ssize_t write_chunk(struct file *f, const char *buf, size_t len, int64_t *pos)
+static ssize_t write_chunk(struct file *f, const char *buf, size_t len, int64_t *pos, bool append)
 {
     const struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
     struct stat st;
 
-    if (!(f->flags & O_APPEND)) {
+    if (!append) {
         ssize_t n = pwrite(handle_fd(f), buf, len, *pos);
         return n < 0 ? -errno : n;
     }
@@ -136,7 +136,7 @@ static ssize_t gofer_write(struct file *f, struct uio *u, int64_t *pos)
     lock(&i->lock);
     while (u->left) {
         ssize_t got = uio_copy_in(u, buf, MIN(sizeof(buf), u->left));
-        ssize_t n = got <= 0 ? got : write_chunk(f, buf, (size_t)got, pos);
+        ssize_t n = got <= 0 ? got : write_chunk(f, buf, (size_t)got, pos, (f->flags & O_APPEND) || u->append);
         if (n < got && got > 0)
             uio_revert(u, (size_t)(got - MAX(n, 0)));
         if (n <= 0) {

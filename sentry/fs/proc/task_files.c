@@ -1,12 +1,14 @@
 /* The text files of /proc/PID that are not plain numbers: command line, environment, maps, mounts, limits … */
 #include "sentry/fs/proc/proc.h"
 
+#include "sentry/kernel/cred.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/fs_context.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,9 +214,25 @@ int proc_show_cgroup(struct text *out, const struct pseudo_arg *arg)
 
 int proc_show_io(struct text *out, const struct pseudo_arg *arg)
 {
-    (void)arg;
-    text_printf(out, "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"
-                     "cancelled_write_bytes: 0\n");
+    struct task *t = proc_task(arg), *other;
+
+    if (!t)
+        return -ESRCH;
+    struct io_counts sum = {0};
+    io_counts_add(&sum, &t->io);
+    if (arg->tid == arg->tgid) {
+        lock(&tasks_lock);
+        sum = (struct io_counts){0};
+        io_counts_add(&sum, &t->tg->io_dead);
+        list_for_each (other, &t->tg->tasks, tg_node)
+            io_counts_add(&sum, &other->io);
+        unlock(&tasks_lock);
+    }
+    task_put(t);
+    text_printf(out,
+                "rchar: %lu\nwchar: %lu\nsyscr: %lu\nsyscw: %lu\nread_bytes: 0\nwrite_bytes: 0\n"
+                "cancelled_write_bytes: 0\n",
+                sum.read_bytes, sum.written_bytes, sum.reads, sum.writes);
     return 0;
 }
 
@@ -248,27 +266,40 @@ int proc_show_loginuid(struct text *out, const struct pseudo_arg *arg)
 
 /* The one score of the sandbox: processes may set it, and the host's out-of-memory killer ends the sandbox as a whole.
  */
-static _Atomic int oom_score_adj;
-
 int proc_show_oom_score_adj(struct text *out, const struct pseudo_arg *arg)
 {
-    (void)arg;
-    text_printf(out, "%d\n", oom_score_adj);
+    struct task *t = proc_task(arg);
+
+    if (!t)
+        return -ESRCH;
+    text_printf(out, "%d\n", atomic_load(&t->tg->oom_adj));
+    task_put(t);
     return 0;
 }
 
+/* The sandbox ends as one when its memory runs out, so nobody asks for it: it is kept and shown. */
 ssize_t proc_store_oom_score_adj(const struct pseudo_arg *arg, char *buf, size_t len)
 {
     char *end;
-    (void)arg;
 
     long v = strtol(buf, &end, 10);
     while (isspace((unsigned char)*end))
         end++;
     if (end == buf || *end || v < -1000 || v > 1000)
         return -EINVAL;
-    oom_score_adj = (int)v;
-    return (ssize_t)len;
+    struct task *t = proc_task(arg);
+    if (!t)
+        return -ESRCH;
+    const bool privileged = current && cred_capable(current->cred, CAP_SYS_RESOURCE);
+    ssize_t ret = (ssize_t)len;
+    if (v < atomic_load(&t->tg->oom_least) && !privileged)
+        ret = -EACCES;
+    else
+        atomic_store(&t->tg->oom_adj, (int)v);
+    if (ret > 0 && privileged)
+        atomic_store(&t->tg->oom_least, (int)v);
+    task_put(t);
+    return ret;
 }
 
 int proc_show_personality(struct text *out, const struct pseudo_arg *arg)

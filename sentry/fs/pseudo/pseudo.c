@@ -37,7 +37,8 @@ const struct pseudo_arg *pseudo_inode_arg(const struct inode *i)
 /* The same file has the same number for as long as what it speaks of lives. */
 static uint64_t pseudo_ino(const struct pseudo_node *node, const struct pseudo_arg *arg)
 {
-    uint64_t h = (uint64_t)(uintptr_t)node >> 3;
+    /* The distance between two constants of the program tells nothing of where it is loaded. */
+    uint64_t h = (uint64_t)((intptr_t)node - (intptr_t)&pseudo_inode_ops) >> 3;
     const uint64_t parts[] = {(uint64_t)arg->tgid, (uint64_t)arg->tid, (uint64_t)(unsigned)arg->num};
 
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++)

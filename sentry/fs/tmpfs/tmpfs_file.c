@@ -126,7 +126,7 @@ static ssize_t tmpfs_write(struct file *f, struct uio *u, int64_t *pos)
     ssize_t done = 0;
 
     lock(&i->lock);
-    if (f->flags & O_APPEND)
+    if ((f->flags & O_APPEND) || u->append)
         *pos = (int64_t)i->size;
     while (u->left) {
         size_t want = MIN(sizeof(buf), u->left);
