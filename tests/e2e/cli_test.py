@@ -476,6 +476,17 @@ def stop_and_continue():
     equal(p.stdout.read(), "end\n")
 
 
+@test
+def program_stops_itself():
+    p = start("sh", "-c", "echo ready; kill -STOP $$; echo back; exit 6")
+    wait_for_line(p, "ready")
+    pid, status = os.waitpid(p.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), f"status {status:x}"
+    p.send_signal(signal.SIGCONT)
+    equal(p.wait(LIMIT), 6)
+    equal(p.stdout.read(), "back\n")
+
+
 # ---- terminal ----
 
 
@@ -723,6 +734,26 @@ def gofer_killed():
     code, err = dying(lambda p, pids: os.kill(part(p, "gofer"), signal.SIGKILL))
     equal(code, 125)
     assert re.fullmatch(r"sbox: .*gofer.*\n", err), err
+
+
+@test
+def stubs_killed():
+    """Whatever of the guest's processes the host kills, the sandbox can still be ended and leaves nothing."""
+    count = 1
+    for victim in range(100):
+        p = start("sh", "-c", "echo ready; while :; do sleep 0.05; done")
+        wait_for_line(p, "ready")
+        pids = family(p.pid)
+        stubs = [c for child in children(p.pid) for c in children(child)]
+        count = len(stubs)
+        os.kill(stubs[victim], signal.SIGKILL)
+        time.sleep(0.3)
+        p.terminate()
+        code = p.wait(LIMIT)
+        assert code in (137, 143, 125, 2, 254), f"stub {victim} of {count}: {code}: {p.stderr.read()}"
+        wait_until_gone(pids, "after the kill")
+        if victim + 1 >= min(count, 4):
+            break
 
 
 @test
