@@ -173,11 +173,14 @@ static int op_write(struct conn *c, struct wirebuf *in, struct wirebuf *out)
 
 /* ---- new entries ---- */
 
-/* Makes an entry, owned by the user who attached; its attributes and, if wanted, a descriptor to walk from. */
-static int make(struct conn *c, struct fid *dir, struct make_req *r, struct p9_attr *out, int *out_fd)
+/* Makes an entry, owned by the user who attached; its attributes, and if wanted descriptors to walk from and of data.
+ */
+static int make(struct conn *c, struct fid *dir, struct make_req *r, struct p9_attr *out, int *out_fd, int *out_io)
 {
+    if (!name_ok(r->name))
+        return -EINVAL;
     r->uid = c->uid == P9_NOUID ? (uid_t)-1 : c->uid;
-    int fd = make_node(c, dir->fd, r, NULL);
+    int fd = make_node(c, dir->fd, r, out_io);
     if (fd < 0)
         return fd;
     int ret = fd_attr(fd, out);
@@ -195,7 +198,7 @@ static int make_and_reply(struct conn *c, struct fid *dir, const struct wirebuf 
 
     if (in->bad)
         return -EPROTO;
-    int ret = dir ? make(c, dir, r, &a, NULL) : -EBADF;
+    int ret = dir ? make(c, dir, r, &a, NULL, NULL) : -EBADF;
     if (ret == 0)
         p9_put_qid(out, &a);
     return ret;
@@ -248,25 +251,31 @@ static int op_lcreate(struct conn *c, struct wirebuf *in, struct wirebuf *out)
     struct p9_attr a;
     struct make_req r = {.name = name};
     struct fid *f = fid_find(c, wire_get32(in));
-    int fd;
+    int fd, io = -1;
 
     wire_get_str(in, name, sizeof(name));
-    uint32_t flags = wire_get32(in);
+    wire_take(in, 4); /* flags: it can do both */
     r.mode = S_IFREG | (wire_get32(in) & 07777);
     r.gid = wire_get32(in);
     if (in->bad)
         return -EPROTO;
     if (!f || f->io_fd >= 0)
         return -EBADF;
-    int ret = make(c, f, &r, &a, &fd);
-    if (ret < 0)
+    int ret = make(c, f, &r, &a, &fd, &io);
+    if (ret < 0) {
+        if (io >= 0)
+            close(io);
         return ret;
+    }
     if (f->parent_fd >= 0)
         close(f->parent_fd);
     f->parent_fd = f->fd;
     f->fd = fd;
+    f->io_fd = io;
     snprintf(f->name, sizeof(f->name), "%s", name);
-    return open_fid(c, f, flags & ~(uint32_t)P9_O_TRUNC, out);
+    p9_put_qid(out, &a);
+    wire_put32(out, 0);
+    return 0;
 }
 
 /* ---- names ---- */

@@ -150,7 +150,6 @@ static int op_open(struct conn *c, struct wirebuf *in, struct wirebuf *out unuse
 static int make_entry(struct conn *c, int dir, const struct make_req *r)
 {
     switch (r->mode & S_IFMT) {
-    case S_IFREG:
     case S_IFIFO:
     case S_IFSOCK:
         return mknodat(dir, r->name, r->mode, 0);
@@ -164,32 +163,65 @@ static int make_entry(struct conn *c, int dir, const struct make_req *r)
     }
 }
 
-/* Owner, then the bits that chown clears; what was made is removed again if its owner cannot be set. */
-int make_node(struct conn *c, int dir_fd, const struct make_req *r, int *out_io)
+/* A regular file is made by opening it: what its mode does not let us do later is done with that descriptor. */
+static int make_file(int dir, const struct make_req *r, int *out_io)
+{
+    const int flags = O_RDWR | O_NONBLOCK | O_CLOEXEC;
+    char path[16];
+
+    int io = *r->name ? openat(dir, r->name, flags | O_CREAT | O_EXCL | O_NOFOLLOW, r->mode & 07777)
+                      : openat(dir, ".", flags | O_TMPFILE, r->mode & 07777);
+    if (io < 0)
+        return -errno;
+    fd_name(io, path);
+    int fd = openat(AT_FDCWD, path, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        fd = -errno;
+    if (fd >= 0 && out_io)
+        *out_io = io;
+    else
+        close(io);
+    return fd;
+}
+
+/* Owner, then the bits that chown clears. */
+static int set_owner(struct conn *c, int fd, const struct make_req *r)
 {
     char path[16];
 
-    if (!name_ok(r->name))
-        return -EINVAL;
-    if (make_entry(c, dir_fd, r) < 0)
+    fd_name(fd, path);
+    if (c->privileged && fchownat(fd, "", r->uid, r->gid, AT_EMPTY_PATH) < 0)
         return -errno;
-    int fd = step(dir_fd, r->name);
+    if ((r->mode & 07000) && !S_ISLNK(r->mode) && fchmodat(AT_FDCWD, path, r->mode & 07777, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+/* What was made is removed again if its owner cannot be set. */
+int make_node(struct conn *c, int dir_fd, const struct make_req *r, int *out_io)
+{
+    bool nameless = !*r->name && S_ISREG(r->mode);
+    int fd;
+
+    if (!nameless && !name_ok(r->name))
+        return -EINVAL;
+    if (S_ISREG(r->mode))
+        fd = make_file(dir_fd, r, out_io);
+    else
+        fd = make_entry(c, dir_fd, r) < 0 ? -errno : step(dir_fd, r->name);
     if (fd < 0)
         return fd;
-    fd_name(fd, path);
-    int ret = 0;
-    if (c->privileged && fchownat(fd, "", r->uid, r->gid, AT_EMPTY_PATH) < 0)
-        ret = -errno;
-    else if ((r->mode & 07000) && !S_ISLNK(r->mode) && fchmodat(AT_FDCWD, path, r->mode & 07777, 0) < 0)
-        ret = -errno;
-    else if (out_io && (*out_io = openat(AT_FDCWD, path, r->open_flags | O_NONBLOCK | O_CLOEXEC)) < 0)
-        ret = -errno;
-    if (ret < 0) {
+    int ret = set_owner(c, fd, r);
+    if (ret == 0)
+        return fd;
+    if (!nameless)
         unlinkat(dir_fd, r->name, S_ISDIR(r->mode) ? AT_REMOVEDIR : 0);
-        close(fd);
-        return ret;
+    close(fd);
+    if (out_io && *out_io >= 0) {
+        close(*out_io);
+        *out_io = -1;
     }
-    return fd;
+    return ret;
 }
 
 static int op_create(struct conn *c, struct wirebuf *in, struct wirebuf *out)
@@ -198,7 +230,7 @@ static int op_create(struct conn *c, struct wirebuf *in, struct wirebuf *out)
     struct p9_attr a;
     struct fid *dir = fid_find(c, wire_get32(in));
     uint32_t newfid = wire_get32(in);
-    struct make_req r = {.name = name, .target = target, .open_flags = O_RDWR};
+    struct make_req r = {.name = name, .target = target};
     int io = -1;
 
     wire_get_str(in, name, sizeof(name));

@@ -110,13 +110,15 @@ ssize_t fid_xattr_write(struct fid *f, uint64_t offset, const void *data, size_t
 /* Sets what was written, when f is clunked; 0 if f stands for no attribute. */
 int fid_xattr_commit(const struct fid *f) must_check;
 
-/* Makes a regular file, directory, symlink or node; the new O_PATH descriptor, or -errno. out_io: read-write, or NULL.
+/*
+ * Makes a regular file, directory, symlink or node; the new O_PATH descriptor, or -errno. A regular file without a name
+ * (O_TMPFILE) is one for the new descriptor alone. out_io: a regular file's read-write descriptor, else left alone; or
+ * NULL.
  */
 struct make_req {
     const char *name, *target;
     uint32_t mode, uid, gid; /* mode with its type */
     uint64_t rdev;
-    int open_flags; /* regular files: O_ACCMODE|O_EXCL… for out_io */
 };
 int make_node(struct conn *c, int dir_fd, const struct make_req *r, int *out_io) must_check;
 

@@ -10,6 +10,7 @@
  *             whether there are extended ones.
  *   Xopen     fid flags[4]                       -> (descriptor); flags are O_ACCMODE; regular files only
  *   Xcreate   dfid newfid name kind[4] mode[4] uid[4] gid[4] rdev[8] target -> attr has_fd[1] (descriptor if regular)
+ *             A regular file whose name is "" has none: O_TMPFILE.
  *   Xrename   olddir oldname newdir newname flags[4]
  *   Xxattr    fid op[1] name flags[4] value[4+n]  -> value[4+n]
  *   Xreaddir  fid offset[8]                      -> end[1] (ino[8] next[8] type[1] name)*

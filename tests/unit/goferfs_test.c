@@ -177,6 +177,27 @@ START_TEST(unlinked)
 }
 END_TEST
 
+/* O_TMPFILE: a file that may get its name later. And one that its own mode does not let anybody write. */
+START_TEST(nameless)
+{
+    struct file *f;
+    struct path p;
+
+    ck_assert_int_eq(vfs_open_tmpfile(me, AT_FDCWD, "/", O_RDWR, 0444, 0, &f), 0);
+    ck_assert_int_eq(put(f, "text"), 4);
+    expect_entries("/", 2, NULL);
+    p = (struct path){f->mnt, f->dentry};
+    ck_assert_int_eq(vfs_link(me, &p, AT_FDCWD, "/named"), 0);
+    file_put(f);
+    host_expect("named", "text");
+    ck_assert_uint_eq(must_stat("/named").nlink, 1);
+    ck_assert_uint_eq(must_stat("/named").mode, S_IFREG | 0444);
+    ck_assert_int_eq(vfs_open(me, AT_FDCWD, "/readonly", O_RDWR | O_CREAT, 0400, 0, &f), 0);
+    ck_assert_int_eq(put(f, "text"), 4);
+    file_put(f);
+}
+END_TEST
+
 START_TEST(host_changes)
 {
     struct kstat st;
@@ -531,6 +552,7 @@ static void add_common(TCase *c)
     tcase_add_test(c, writing);
     tcase_add_test(c, changing);
     tcase_add_test(c, unlinked);
+    tcase_add_test(c, nameless);
     tcase_add_test(c, concurrent);
 }
 

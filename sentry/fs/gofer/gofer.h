@@ -267,6 +267,7 @@ int gofer_mkdir(struct inode *dir, const char *name, mode_t mode, const struct c
 int gofer_mknod(struct inode *dir, const char *name, mode_t mode, dev_t rdev, const struct cred *cred,
                 struct inode **out);
 int gofer_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred, struct inode **out);
+int gofer_tmpfile(struct inode *dir, mode_t mode, const struct cred *cred, struct inode **out);
 int gofer_link(struct inode *dir, const char *name, struct inode *target);
 int gofer_unlink(struct inode *dir, const char *name, struct inode *victim);
 int gofer_rmdir(struct inode *dir, const char *name, struct inode *victim);

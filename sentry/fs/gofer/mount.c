@@ -16,6 +16,7 @@ const struct inode_ops gofer_inode_ops = {
     .mkdir = gofer_mkdir,
     .mknod = gofer_mknod,
     .symlink = gofer_symlink,
+    .tmpfile = gofer_tmpfile,
     .link = gofer_link,
     .unlink = gofer_unlink,
     .rmdir = gofer_rmdir,

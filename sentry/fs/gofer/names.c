@@ -38,12 +38,14 @@ static int make(struct inode *dir, struct gofer_new *n, const struct cred *cred,
     do
         ret = rpc_create(c, gofer_data(dir)->fid, fid, n, &a, &fd);
     while (gofer_make_room(ret));
-    dir_changed(dir, ret);
+    if (*n->name)
+        dir_changed(dir, ret);
     if (ret < 0) {
         gofer_fid_unused(c, &fid, 1);
         return ret;
     }
-    gofer_dir_added(dir, n->name, a.ino, a.mode);
+    if (*n->name)
+        gofer_dir_added(dir, n->name, a.ino, a.mode);
     ret = gofer_inode_get(dir->sb, fid, &a, n->target, out);
     if (ret == 0 && S_ISDIR(a.mode))
         gofer_dir_is_new(*out);
@@ -79,6 +81,13 @@ int gofer_mknod(struct inode *dir, const char *name, mode_t mode, dev_t rdev, co
 int gofer_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred, struct inode **out)
 {
     struct gofer_new n = {.name = name, .mode = S_IFLNK | 0777, .target = target};
+
+    return make(dir, &n, cred, out);
+}
+
+int gofer_tmpfile(struct inode *dir, mode_t mode, const struct cred *cred, struct inode **out)
+{
+    struct gofer_new n = {.name = "", .mode = S_IFREG | (mode & 07777)};
 
     return make(dir, &n, cred, out);
 }
