@@ -131,7 +131,7 @@ def fetch_data():
 
 
 def selected(options):
-    cases = [Case(path) for path in sorted((HERE / "cases").glob("*.sh"))]
+    cases = [Case(path) for path in sorted((HERE / "cases").glob("*.*"))]
     unknown = set(options.names) - {case.name for case in cases}
     if unknown:
         sys.exit(f"e2e: no case {' '.join(sorted(unknown))}; there are: {' '.join(case.name for case in cases)}")
