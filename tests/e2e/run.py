@@ -173,6 +173,7 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # on the way out what was started is ended
     try:
         sys.exit(main())
     except KeyboardInterrupt:
