@@ -167,3 +167,14 @@ int jail_drop_privileges(void)
 {
     return jail_keep_capabilities(NULL, 0);
 }
+
+void jail_die_first(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    ssize_t ignored = write(fd, "1000", 4);
+    (void)ignored;
+    close(fd);
+}

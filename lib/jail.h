@@ -30,6 +30,9 @@ int jail_drop_privileges(void) must_check;
 /* The same, but for these capabilities, which stay permitted and effective. */
 int jail_keep_capabilities(const int *keep, size_t count) must_check;
 
+/* Asks the host to end this process and its children before others when memory runs out. Where it refuses: nothing. */
+void jail_die_first(void);
+
 /*
  * The last step of a lock-in in the test build of tests/escape (preset escape), where code of the test tries what a
  * taken-over process would. Nothing in every other build.

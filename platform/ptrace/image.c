@@ -83,6 +83,7 @@ static _Noreturn void become_zygote(int memfd, int socket_fd)
     /* A stub that kept capabilities could not be traced by a sentry that has none. */
     if (jail_drop_privileges() < 0)
         _exit(1);
+    jail_die_first();
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

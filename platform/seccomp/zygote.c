@@ -61,6 +61,7 @@ static _Noreturn void become_zygote(int memfd, int socket_fd)
     /* No more power than we shall have: without that the kernel would not let us at its memory later. */
     if (jail_drop_privileges() < 0)
         _exit(1);
+    jail_die_first();
     if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
         _exit(1);
     sigemptyset(&none);

@@ -231,7 +231,7 @@ static void prepare(const struct boot_config *cfg)
     json_object_seed(0); /* would open a file later */
     limit_gofers(cfg);
     int proc_fd = open_host_proc();
-    proc_read_host(cfg);
+    tmpfs_set_memory(proc_read_host(cfg));
     int ret = dev_open_host();
     if (ret < 0)
         control_fail(125, "cannot open the host's /dev/zero", ret);

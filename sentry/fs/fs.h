@@ -13,10 +13,16 @@ struct boot_config;
 
 /*
  * Before lock-in, while host files can still be opened: what /proc and /sys show of the machine, under cfg's limits,
- * and the host's /dev/zero for mapping (-errno if there is none).
+ * and the host's /dev/zero for mapping (-errno if there is none). proc_read_host() returns the memory that the sandbox
+ * has.
  */
-void proc_read_host(const struct boot_config *cfg);
+uint64_t proc_read_host(const struct boot_config *cfg);
 int dev_open_host(void) must_check;
+
+/* How much memory the sandbox has, bytes: its tmpfs take at most half of it. Before the first is mounted. */
+void tmpfs_set_memory(uint64_t bytes);
+/* What all tmpfs hold now, bytes. */
+uint64_t tmpfs_bytes(void);
 
 /* All return 0 with a root dentry (one reference) or -errno. */
 int tmpfs_mount(uint64_t size_limit, mode_t mode, struct dentry **out) must_check;

@@ -52,7 +52,7 @@ static void read_cpuinfo(void)
     free(text);
 }
 
-void proc_read_host(const struct boot_config *cfg)
+uint64_t proc_read_host(const struct boot_config *cfg)
 {
     const uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 
@@ -61,6 +61,7 @@ void proc_read_host(const struct boot_config *cfg)
     if (cfg->cpus && cfg->cpus < proc_cpus)
         proc_cpus = cfg->cpus;
     read_cpuinfo();
+    return proc_memory_limit;
 }
 
 /* The ids in a CPU's block differ from CPU to CPU; every other line is shown as it is. */
@@ -107,8 +108,9 @@ int proc_show_meminfo(struct text *out, const struct pseudo_arg *arg)
     if (sysinfo(&si) < 0)
         memset(&si, 0, sizeof(si));
     uint64_t unit = si.mem_unit ? si.mem_unit : 1;
-    uint64_t total = proc_memory_limit, free_bytes = MIN(si.freeram * unit, total);
-    uint64_t buffers = MIN(si.bufferram * unit, total - free_bytes);
+    uint64_t total = proc_memory_limit, shmem = MIN(tmpfs_bytes(), total);
+    uint64_t free_bytes = MIN(si.freeram * unit, total - shmem);
+    uint64_t buffers = MIN(si.bufferram * unit, total - shmem - free_bytes);
     const struct {
         const char *name;
         uint64_t bytes;
@@ -117,7 +119,7 @@ int proc_show_meminfo(struct text *out, const struct pseudo_arg *arg)
         {"MemFree:", free_bytes},
         {"MemAvailable:", free_bytes + buffers},
         {"Buffers:", buffers},
-        {"Cached:", 0},
+        {"Cached:", shmem},
         {"SwapCached:", 0},
         {"Active:", 0},
         {"Inactive:", 0},
@@ -127,7 +129,7 @@ int proc_show_meminfo(struct text *out, const struct pseudo_arg *arg)
         {"Writeback:", 0},
         {"AnonPages:", 0},
         {"Mapped:", 0},
-        {"Shmem:", 0},
+        {"Shmem:", shmem},
         {"KReclaimable:", 0},
         {"Slab:", 0},
         {"SReclaimable:", 0},

@@ -464,13 +464,42 @@ static void tmpfs_destroy(struct super_block *sb)
 
 static const struct super_ops tmpfs_super_ops = {.statfs = tmpfs_statfs, .destroy = tmpfs_destroy};
 
+static uint64_t all_limit; /* (c) bytes of all super blocks together */
+static _Atomic uint64_t all_used;
+
+void tmpfs_set_memory(uint64_t bytes)
+{
+    all_limit = bytes / 2;
+}
+
+uint64_t tmpfs_bytes(void)
+{
+    return atomic_load(&all_used);
+}
+
+int tmpfs_take_bytes(struct tmpfs_sb *ts, uint64_t n)
+{
+    const uint64_t all = atomic_fetch_add(&all_used, n) + n;
+
+    if (atomic_fetch_add(&ts->used, n) + n <= ts->limit && (!all_limit || all <= all_limit))
+        return 0;
+    tmpfs_give_bytes(ts, n);
+    return -ENOSPC;
+}
+
+void tmpfs_give_bytes(struct tmpfs_sb *ts, uint64_t n)
+{
+    atomic_fetch_sub(&ts->used, n);
+    atomic_fetch_sub(&all_used, n);
+}
+
 static struct super_block *tmpfs_super(uint64_t limit)
 {
     struct tmpfs_sb *ts = calloc(1, sizeof(*ts));
 
     if (!ts)
         return NULL;
-    ts->limit = limit ? limit : (uint64_t)get_phys_pages() * 4096 / 2;
+    ts->limit = limit ? limit : all_limit ? all_limit : (uint64_t)get_phys_pages() * 4096 / 2;
     ts->next_ino = 1;
     struct super_block *sb = sb_new("tmpfs", &tmpfs_super_ops, 0, TMPFS_MAGIC, ts);
     if (!sb)

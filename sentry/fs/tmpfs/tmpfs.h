@@ -18,6 +18,13 @@ struct tmpfs_sb {
     _Atomic uint64_t next_ino;
 };
 
+/*
+ * Bytes are taken from the super block's limit and from what all tmpfs of the sandbox may take together, half of its
+ * memory: files fill up with ENOSPC before the host's limit ends a process. -ENOSPC.
+ */
+int tmpfs_take_bytes(struct tmpfs_sb *ts, uint64_t n) must_check;
+void tmpfs_give_bytes(struct tmpfs_sb *ts, uint64_t n);
+
 struct tmpfs_entry {
     RB_ENTRY(tmpfs_entry) node;
     struct list order;   /* by age, for directory reads */

@@ -33,7 +33,7 @@ void tmpfs_drop_data(struct inode *i)
     if (ti->readonly_fd >= 0)
         close(ti->readonly_fd);
     ti->fd = ti->readonly_fd = -1;
-    atomic_fetch_sub(&tmpfs_sb(i)->used, ti->charged);
+    tmpfs_give_bytes(tmpfs_sb(i), ti->charged);
     ti->charged = 0;
 }
 
@@ -41,18 +41,14 @@ void tmpfs_drop_data(struct inode *i)
 static int charge(struct inode *i, uint64_t end)
 {
     struct tmpfs_inode *ti = tmpfs_data(i);
-    struct tmpfs_sb *ts = tmpfs_sb(i);
     uint64_t want = (end + 4095) & ~4095ULL;
 
     if (want <= ti->charged)
         return 0;
-    uint64_t more = want - ti->charged;
-    if (atomic_fetch_add(&ts->used, more) + more > ts->limit) {
-        atomic_fetch_sub(&ts->used, more);
-        return -ENOSPC;
-    }
-    ti->charged = want;
-    return 0;
+    int ret = tmpfs_take_bytes(tmpfs_sb(i), want - ti->charged);
+    if (ret == 0)
+        ti->charged = want;
+    return ret;
 }
 
 int tmpfs_set_size(struct inode *i, uint64_t size)
@@ -68,7 +64,7 @@ int tmpfs_set_size(struct inode *i, uint64_t size)
         return -errno;
     if (size < ti->charged) {
         uint64_t keep = (size + 4095) & ~4095ULL;
-        atomic_fetch_sub(&tmpfs_sb(i)->used, ti->charged - keep);
+        tmpfs_give_bytes(tmpfs_sb(i), ti->charged - keep);
         ti->charged = keep;
     }
     i->size = size;
