@@ -25,6 +25,12 @@ static int op_version(struct conn *c, struct wirebuf *in, struct wirebuf *out)
     return 0;
 }
 
+/* Who holds the socket may: nobody has to say who they are. Clients take this error to mean that. */
+static int op_auth(struct conn *c unused_arg, struct wirebuf *in unused_arg, struct wirebuf *out unused_arg)
+{
+    return -ENOENT;
+}
+
 static int op_attach(struct conn *c, struct wirebuf *in, struct wirebuf *out)
 {
     struct p9_attr a;
@@ -229,6 +235,7 @@ static int op_fsync(struct conn *c, struct wirebuf *in, struct wirebuf *out unus
 
 const struct gofer_op ops_names[] = {
     {P9_TVERSION, 6, OP_UNVERSIONED, op_version},
+    {P9_TAUTH, 8, 0, op_auth},
     {P9_TATTACH, 16, 0, op_attach},
     {P9_TCLUNK, 4, 0, op_clunk},
     {P9_TFLUSH, 2, 0, op_flush},

@@ -265,6 +265,12 @@ START_TEST(plain_reading)
     char buf[64] = "";
 
     start(P9_VERSION);
+    begin();
+    wire_put32(&req, 9);
+    put_str("user");
+    put_str("");
+    wire_put32(&req, 0);
+    ck_assert_int_eq(ask(P9_TAUTH), -ENOENT); /* as clients want to hear that there is no need to */
     ck_assert_int_eq(ask_walk(0, 1, "d/f"), 2);
     ck_assert_int_eq(ask_read(1, 0, buf, 10), -EBADF); /* not open */
     ck_assert_int_eq(ask_open(1, O_RDONLY), 0);
