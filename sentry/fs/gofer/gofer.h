@@ -318,6 +318,9 @@ static inline const char *gofer_entry_name(const struct gofer_listing *l, const 
 int64_t gofer_listing_find(struct gofer_listing *l, const char *name);
 /* What is kept of a directory's entries, made if there is nothing; NULL: no memory. Directory lock held. */
 struct gofer_dir *gofer_dir_get(struct inode *dir);
+/* Reads the directory, of an exclusive mount, for the names that are not in it; not if it is huge. Directory lock held.
+ */
+void gofer_dir_read_ahead(struct inode *dir);
 /* What is kept follows a change of names. Directory lock held. */
 void gofer_dir_added(struct inode *dir, const char *name, uint64_t ino, mode_t mode);
 void gofer_dir_removed(struct inode *dir, const char *name);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define REMOVED_MAX 1024
+#define READ_AHEAD_MESSAGES 8 /* some twenty thousand names */
 
 struct inode gofer_asked_for;
 
@@ -59,7 +60,8 @@ static bool take_entry(void *ctx, const char *name, size_t len, uint64_t ino, un
     return true;
 }
 
-static int fetch(struct inode *dir, struct gofer_listing **out)
+/* At most so many messages: -E2BIG if they do not carry all entries. */
+static int fetch(struct inode *dir, unsigned messages, struct gofer_listing **out)
 {
     struct gofer_listing *l = calloc(1, sizeof(*l));
     uint64_t offset = 0;
@@ -68,14 +70,22 @@ static int fetch(struct inode *dir, struct gofer_listing **out)
     if (!l)
         return -ENOMEM;
     ref_init(&l->refs);
-    while (ret == 1)
+    while (ret == 1 && messages--)
         ret = rpc_readdir(gofer_conn(dir), gofer_data(dir)->fid, &offset, take_entry, l);
-    if (ret < 0) {
+    if (ret != 0) {
         gofer_listing_put(l);
-        return ret;
+        return ret < 0 ? ret : -E2BIG;
     }
     *out = l;
     return 0;
+}
+
+void gofer_dir_read_ahead(struct inode *dir)
+{
+    struct gofer_dir *gd = gofer_dir_get(dir);
+
+    if (gd && !gd->listing && fetch(dir, READ_AHEAD_MESSAGES, &gd->listing) < 0)
+        gd->listing = NULL;
 }
 
 int gofer_listing_get(struct inode *dir, struct gofer_listing **out)
@@ -84,9 +94,9 @@ int gofer_listing_get(struct inode *dir, struct gofer_listing **out)
     int ret = 0;
 
     if (!gd)
-        return fetch(dir, out);
+        return fetch(dir, UINT_MAX, out);
     if (!gd->listing)
-        ret = fetch(dir, &gd->listing);
+        ret = fetch(dir, UINT_MAX, &gd->listing);
     if (ret < 0)
         return ret;
     *out = gd->listing;

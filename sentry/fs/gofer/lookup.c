@@ -193,10 +193,7 @@ int gofer_lookup(struct inode *dir, const char *name, struct inode **out)
         gofer_dir_forget(dir);
         return walk_path(dir, name, out);
     }
-    if (ret == -ENOENT && gd && !gd->listing && ++gd->absent >= ABSENT_MAX) {
-        struct gofer_listing *l;
-        if (gofer_listing_get(dir, &l) == 0)
-            gofer_listing_put(l);
-    }
+    if (ret == -ENOENT && gd && !gd->listing && ++gd->absent == ABSENT_MAX)
+        gofer_dir_read_ahead(dir);
     return ret;
 }
