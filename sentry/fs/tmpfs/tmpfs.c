@@ -377,7 +377,7 @@ static int tmpfs_getattr(struct inode *i, struct kstat *st)
 
     inode_fill_stat(i, st);
     lock(&i->lock);
-    st->blocks = 0;
+    st->blocks = S_ISREG(i->mode) ? (i->size + 4095) / 4096 * 8 : 0;
     if (tmpfs_data(i)->fd >= 0 && fstat(tmpfs_data(i)->fd, &host) == 0) {
         st->blocks = (uint64_t)host.st_blocks;
         st->size = (uint64_t)host.st_size;

@@ -45,7 +45,9 @@ struct tmpfs_inode {
     /* symbolic links */
     char *target;
     /* files */
-    int fd;           /* memfd; -1: none yet, so empty */
+    int fd;               /* memfd; -1: none yet, the bytes are in small */
+    unsigned char *small; /* malloced: the bytes of a file that has no memfd, as many as its size; NULL: empty */
+    uint32_t small_cap;
     uint64_t charged; /* bytes of the limit it holds */
     int readonly_fd;  /* the same memfd, for mappings of files that are not open for writing; -1: none yet */
 };
@@ -64,7 +66,7 @@ extern const struct file_ops tmpfs_file_ops;
 
 /* Sets a regular file's size; inode lock held. */
 int tmpfs_set_size(struct inode *i, uint64_t size) must_check;
-/* Gives the file a memfd if it has none; inode lock held. */
+/* Gives the file a memfd if it has none, with its bytes in it; inode lock held. */
 int tmpfs_need_fd(struct inode *i) must_check;
 /* seals.c: gives the file, which has no bytes yet, a memfd that can be sealed; noexec: with F_SEAL_EXEC. */
 int tmpfs_make_sealable(struct inode *i, bool noexec) must_check;

@@ -1,6 +1,8 @@
 /*
- * The bytes of tmpfs files: a memfd each, made at the first write, so that guests can map the very pages that read and
- * write see. What a file may grow to is charged against its super block's limit.
+ * The bytes of tmpfs files. A small file's are in the sentry's memory: a tree of many thousand small files must not
+ * take as many host descriptors. A file that grows beyond SMALL_MAX, or is mapped, gets a memfd, so that guests can map
+ * the very pages that read and write see, and keeps it. What a file may grow to is charged against its super block's
+ * limit.
  */
 #include "sentry/fs/tmpfs/tmpfs.h"
 
@@ -8,19 +10,53 @@
 
 #include <errno.h>
 #include <linux/falloc.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define CHUNK 65536
+#define SMALL_MAX 16384
 
 int tmpfs_need_fd(struct inode *i)
 {
     struct tmpfs_inode *ti = tmpfs_data(i);
 
-    if (ti->fd < 0)
-        ti->fd = memfd_create("sbox", MFD_CLOEXEC);
-    if (ti->fd < 0)
+    if (ti->fd >= 0)
+        return 0;
+    int fd = memfd_create("sbox", MFD_CLOEXEC);
+    if (fd < 0)
         return errno == ENOMEM ? -ENOSPC : -errno;
+    if (i->size && (ftruncate(fd, (off_t)i->size) < 0 || pwrite(fd, ti->small, i->size, 0) != (ssize_t)i->size)) {
+        close(fd);
+        return -ENOSPC;
+    }
+    ti->fd = fd;
+    free(ti->small);
+    ti->small = NULL;
+    ti->small_cap = 0;
+    return 0;
+}
+
+/* Gives a file without a memfd room for size bytes, new ones zero. Inode lock held. */
+static int small_resize(struct inode *i, uint64_t size)
+{
+    struct tmpfs_inode *ti = tmpfs_data(i);
+    const uint64_t old = i->size;
+
+    if (size > ti->small_cap) {
+        uint32_t cap = MAX(ti->small_cap, 64U);
+        while (cap < size)
+            cap *= 2;
+        unsigned char *grown = realloc(ti->small, cap);
+        if (!grown)
+            return -ENOSPC;
+        ti->small = grown;
+        ti->small_cap = cap;
+    }
+    if (size > old)
+        memset(ti->small + old, 0, size - old);
+    i->size = size;
     return 0;
 }
 
@@ -33,6 +69,9 @@ void tmpfs_drop_data(struct inode *i)
     if (ti->readonly_fd >= 0)
         close(ti->readonly_fd);
     ti->fd = ti->readonly_fd = -1;
+    free(ti->small);
+    ti->small = NULL;
+    ti->small_cap = 0;
     tmpfs_give_bytes(tmpfs_sb(i), ti->charged);
     ti->charged = 0;
 }
@@ -57,7 +96,7 @@ int tmpfs_set_size(struct inode *i, uint64_t size)
 
     if (size > INT64_MAX)
         return -EFBIG;
-    int ret = size || ti->fd >= 0 ? tmpfs_need_fd(i) : 0;
+    int ret = ti->fd < 0 && size <= SMALL_MAX ? small_resize(i, size) : tmpfs_need_fd(i);
     if (ret < 0)
         return ret;
     if (ti->fd >= 0 && ftruncate(ti->fd, (off_t)size) < 0)
@@ -71,6 +110,17 @@ int tmpfs_set_size(struct inode *i, uint64_t size)
     return 0;
 }
 
+/* Inode lock held: a copy to the guest may be made under any lock. */
+static ssize_t small_read(struct inode *i, struct uio *u, int64_t *pos)
+{
+    if ((uint64_t)*pos >= i->size)
+        return 0;
+    ssize_t n = uio_copy_out(u, tmpfs_data(i)->small + *pos, MIN(u->left, i->size - (uint64_t)*pos));
+    if (n > 0)
+        *pos += n;
+    return n;
+}
+
 static ssize_t tmpfs_read(struct file *f, struct uio *u, int64_t *pos)
 {
     struct inode *i = f->inode;
@@ -81,6 +131,8 @@ static ssize_t tmpfs_read(struct file *f, struct uio *u, int64_t *pos)
     int fd = tmpfs_data(i)->fd;
     if (!(f->flags & O_NOATIME))
         clock_gettime(CLOCK_REALTIME_COARSE, &i->atime);
+    if (fd < 0)
+        done = small_read(i, u, pos);
     unlock(&i->lock);
     while (fd >= 0 && u->left) {
         ssize_t got = pread(fd, buf, MIN(sizeof(buf), u->left), *pos);
@@ -103,6 +155,12 @@ static ssize_t write_chunk(struct inode *i, const char *buf, size_t len, int64_t
     uint64_t end = (uint64_t)pos + len;
 
     int ret = charge(i, end);
+    if (ret == 0 && tmpfs_data(i)->fd < 0 && end <= SMALL_MAX) {
+        ret = end > i->size ? small_resize(i, end) : 0;
+        if (ret == 0)
+            memcpy(tmpfs_data(i)->small + pos, buf, len);
+        return ret < 0 ? ret : (ssize_t)len;
+    }
     if (ret == 0)
         ret = tmpfs_need_fd(i);
     if (ret < 0)
@@ -156,8 +214,10 @@ static int64_t tmpfs_llseek(struct file *f, int64_t off, int whence)
 
     if (whence == SEEK_DATA || whence == SEEK_HOLE) {
         int fd = tmpfs_data(i)->fd;
-        if (off < 0 || off >= (int64_t)i->size || fd < 0)
+        if (off < 0 || off >= (int64_t)i->size)
             return -ENXIO;
+        if (fd < 0) /* all data */
+            return f->pos = whence == SEEK_DATA ? off : (int64_t)i->size;
         int64_t at = lseek(fd, off, whence);
         return at < 0 ? -errno : (f->pos = at);
     }
