@@ -10,6 +10,8 @@
  */
 #include "sentry/syscalls/dispatch.h"
 
+#include "sentry/syscalls/strace.h"
+
 #include "sentry/kernel/lifecycle.h"
 #include "sentry/mm/mm.h"
 
@@ -132,6 +134,19 @@ static struct plat_resume finish_syscall(struct task *t, const struct sysargs *a
     }
 }
 
+/* The task may be gone after it (exit), so it is held. */
+static __attribute__((noinline)) long call_traced(struct task *t, const struct sysargs *a)
+{
+    struct strace_line line;
+
+    task_get(t);
+    strace_enter(t, a, &line);
+    long ret = call_handler(t, a);
+    strace_exit(t, a, ret, &line);
+    task_put(t);
+    return ret;
+}
+
 static struct plat_resume on_syscall(struct task *t, const struct plat_event *ev)
 {
     struct sysargs a = {.nr = ev->nr, .ip = ev->ip};
@@ -140,10 +155,7 @@ static struct plat_resume on_syscall(struct task *t, const struct plat_event *ev
     for (int i = 0; i < 6; i++)
         a.a[i] = ev->args[i];
     if (unlikely(strace_on())) {
-        task_get(t);
-        ret = call_handler(t, &a);
-        strace_call(t, &a, ret);
-        task_put(t);
+        ret = call_traced(t, &a);
     } else {
         ret = call_handler(t, &a);
     }

@@ -23,7 +23,10 @@ void sentry_stopped(int sig);
 /* --strace: each call is written to fd as a line; -1 (the start): off. */
 void strace_set_fd(int fd);
 bool strace_on(void);
-void strace_call(struct task *t, const struct sysargs *a, long ret);
+struct strace_line;
+/* Begins a call's line, and ends it with the result and writes it. */
+void strace_enter(struct task *t, const struct sysargs *a, struct strace_line *l);
+void strace_exit(struct task *t, const struct sysargs *a, long ret, struct strace_line *l);
 
 /* --report: how often each call was made, and how often it was answered ENOSYS for want of a handler. */
 struct syscall_count {
