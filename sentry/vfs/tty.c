@@ -416,6 +416,12 @@ int tty_set_controlling(struct task *leader, struct file *f, pid_t foreground)
     return 0;
 }
 
+int tty_numbers_locked(const struct session *s, pid_t *out_foreground)
+{
+    *out_foreground = s->tty ? s->tty->foreground : -1;
+    return s->tty ? 5 << 8 | 1 : 0; /* /dev/console: see file_on_console() */
+}
+
 void tty_session_exit(struct session *s)
 {
     lock(&tasks_lock);

@@ -19,6 +19,9 @@ int tty_open_current(struct task *t, struct file *f) must_check;
 int tty_open_console(struct file *f) must_check;
 /* Boot: makes the terminal the controlling one of leader's session, with this group in the foreground. -EPERM. */
 int tty_set_controlling(struct task *leader, struct file *f, pid_t foreground) must_check;
+/* The session's terminal as /proc/PID/stat shows it: its device number, 0: none, and the foreground group (-1).
+ * tasks_lock held. */
+int tty_numbers_locked(const struct session *s, pid_t *out_foreground);
 /* The session leader exits: SIGHUP and SIGCONT to the foreground group, and the session has no terminal any more.
  * Takes tasks_lock. */
 void tty_session_exit(struct session *s);

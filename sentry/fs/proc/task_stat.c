@@ -4,6 +4,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/fs_context.h"
+#include "sentry/vfs/tty.h"
 
 #include <errno.h>
 #include <string.h>
@@ -72,6 +73,8 @@ static void gather_tree(struct task *t, struct task_facts *f)
     f->ppid = tg->parent ? tg->parent->tgid : 0;
     f->pgrp = tg->pgrp ? tg->pgrp->pgid : 0;
     f->session = tg->pgrp ? tg->pgrp->session->sid : 0;
+    if (tg->pgrp)
+        f->tty_nr = tty_numbers_locked(tg->pgrp->session, &f->tpgid);
     f->threads = tg->live;
     f->exit_signal = t == tg->leader ? tg->exit_signal : -1;
     f->exit_code = t->exit_code;
