@@ -98,7 +98,7 @@ static size_t next_ranges(const struct uio *u, size_t len, struct iovec *out, si
         size_t part = MIN(u->iov[i].iov_len - skip, len);
         if (!part)
             continue;
-        out[n++] = (struct iovec){(char *)u->iov[i].iov_base + skip, part};
+        out[n++] = (struct iovec){(void *)((uintptr_t)u->iov[i].iov_base + skip), part}; /* it may be the guest's */
         len -= part;
     }
     return n;
