@@ -71,6 +71,7 @@ static const int plain_calls[] = {
     CALL(sysinfo),
     CALL(sched_getaffinity),
     CALL(prlimit64),
+    CALL(sched_setaffinity), /* both: of stubs too, for the guest's limits and masks */
     /* its own signals and its end */
     CALL(rt_sigaction),
     CALL(rt_sigprocmask),
