@@ -43,11 +43,11 @@ struct posix_timers { /* (s) */
 /* The time that expiry is compared with: CPU time used, or CLOCK_MONOTONIC. 0: the clock's thread is gone. */
 static int64_t own_now(const struct posix_timer *pt)
 {
-    struct timespec ts;
+    int64_t ns = 0;
 
     if (!pt->req.cpu)
         return now_monotonic();
-    return clock_gettime(pt->req.host_clock, &ts) < 0 ? 0 : ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+    return clock_host_read(pt->req.host_clock, &ns) < 0 ? 0 : ns;
 }
 
 /* Arms the kernel timer for the next moment at which pt can expire. Lock held. */

@@ -35,6 +35,8 @@ int timespec_write_ns(struct task *t, uint64_t addr, int64_t ns) must_check;
 int64_t clock_deadline(clockid_t clock, int64_t ns);
 /* The host's clock behind a guest's clock id: CPU clocks are translated to the host's ids. -EINVAL: none. */
 int clock_host_id(struct task *t, clockid_t id, clockid_t *out) must_check;
+/* Reads such a clock, ns. -EINVAL: it is no clock, or its process or thread is gone. */
+int clock_host_read(clockid_t host_clock, int64_t *out) must_check;
 /* CPU time of the process, ns; user time alone is not told apart. */
 int64_t clock_process_cpu(struct thread_group *tg);
 

@@ -210,3 +210,22 @@ int mm_host_stat(struct task *t, struct mm_stat *out)
                             .data = data * PAGE_SIZE - MIN(stub, data * PAGE_SIZE)};
     return 0;
 }
+
+int mm_host_thread_ns(pid_t host_tid, int64_t *out)
+{
+    char path[64], text[64];
+
+    if (host_proc < 0)
+        return -ENOSYS;
+    snprintf(path, sizeof(path), "%d/schedstat", (int)host_tid);
+    int fd = openat(host_proc, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -ESRCH;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (n <= 0)
+        return -ESRCH;
+    text[n] = '\0';
+    *out = strtoll(text, NULL, 10);
+    return 0;
+}

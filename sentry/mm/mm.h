@@ -94,5 +94,8 @@ int mm_host_stat(struct task *t, struct mm_stat *out) must_check;
 /* A read-only descriptor of what the sentry's own descriptor fd is open on, close-on-exec. -ENOSYS as above; -errno. */
 int mm_host_reopen(int fd) must_check;
 
+/* CPU time, ns, of the stub thread with this host id. -ESRCH, or -ENOSYS where the host's /proc is not at hand. */
+int mm_host_thread_ns(pid_t host_tid, int64_t *out) must_check;
+
 /* Gives the descriptor of a procfs directory that shows the stub processes (boot, before lock-in); taken over. */
 void mm_set_host_proc(int dirfd);

@@ -14,26 +14,24 @@
 
 long sys_clock_gettime(struct task *t, const struct sysargs *a)
 {
-    struct timespec ts;
+    int64_t ns = 0;
     clockid_t clock;
     int ret = clock_host_id(t, (clockid_t)a->a[0], &clock);
 
-    if (ret < 0)
-        return ret;
-    if (clock_gettime(clock, &ts) < 0)
-        return -EINVAL;
-    return user_write(t, a->a[1], &ts, sizeof(ts));
+    if (ret == 0)
+        ret = clock_host_read(clock, &ns);
+    return ret < 0 ? ret : timespec_write_ns(t, a->a[1], ns);
 }
 
 long sys_clock_getres(struct task *t, const struct sysargs *a)
 {
-    struct timespec ts;
+    struct timespec ts = {.tv_nsec = 1}; /* of CPU clocks */
     clockid_t clock;
     int ret = clock_host_id(t, (clockid_t)a->a[0], &clock);
 
     if (ret < 0)
         return ret;
-    if (clock_getres(clock, &ts) < 0)
+    if (clock >= 0 && clock_getres(clock, &ts) < 0)
         return -EINVAL;
     return a->a[1] ? user_write(t, a->a[1], &ts, sizeof(ts)) : 0;
 }
@@ -170,13 +168,13 @@ static int check_sleep_clock(struct task *t, clockid_t clock)
 /* Sleeps until the CPU clock reads target: looks no later than the time could have run out, and again for the rest. */
 static int cpu_sleep(struct task *t, clockid_t host, int64_t target, int64_t *left)
 {
-    struct timespec ts;
+    int64_t now = 0;
     int ret = 0;
 
     while (ret == 0) {
-        if (clock_gettime(host, &ts) < 0)
+        if (clock_host_read(host, &now) < 0)
             return -EINVAL; /* its thread is gone */
-        *left = target - (ts.tv_sec * 1000000000LL + ts.tv_nsec);
+        *left = target - now;
         if (*left <= 0)
             return 0;
         ret = task_sleep(t, deadline_after(MAX(*left / MAX(t->tg->live, 1), 1000000LL)));
@@ -200,9 +198,8 @@ static long cpu_restart(struct task *t, struct restart_block *rb)
 
 static long sleep_by_cpu(struct task *t, clockid_t clock, bool absolute, int64_t ns, uint64_t remaining)
 {
-    struct timespec ts;
     clockid_t host;
-    int64_t target = ns, left;
+    int64_t target = ns, left, now = 0;
 
     int ret = clock_host_id(t, clock, &host);
     if (ret < 0)
@@ -211,9 +208,9 @@ static long sleep_by_cpu(struct task *t, clockid_t clock, bool absolute, int64_t
         ret = cpu_sleep(t, host, target, &left);
         return ret == -ERESTARTSYS ? -ERESTARTNOHAND : ret;
     }
-    if (clock_gettime(host, &ts) < 0)
+    if (clock_host_read(host, &now) < 0)
         return -EINVAL;
-    if (__builtin_add_overflow(ts.tv_sec * 1000000000LL + ts.tv_nsec, ns, &target))
+    if (__builtin_add_overflow(now, ns, &target))
         target = INT64_MAX;
     t->restart = (struct restart_block){.fn = cpu_restart, .arg = {remaining, (uint64_t)host}, .deadline = target};
     return cpu_restart(t, &t->restart);
