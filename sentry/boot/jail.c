@@ -90,6 +90,12 @@ static const int plain_calls[] = {
     CALL(poll),
     CALL(epoll_wait),
 #endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    /* the runtime of a sanitizer, in builds for tests */
+    CALL(sigaltstack),
+    CALL(nanosleep),
+    CALL(gettimeofday),
+#endif
 };
 
 /* The ptrace platform's tracer, which can reach only its own children. */
