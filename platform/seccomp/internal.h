@@ -227,9 +227,9 @@ void add_listener(void);
 
 /* ---- watch.c ---- */
 int watch_start(void) must_check;
-void watch_listeners(void);  /* to be called when it may be that nobody listens for a while */
-void watch_threads(void);    /* to be called when a thread is waited for that the guest could hold up */
-#define WATCH_ROUNDS_MAX 60U /* of a second: then a wait ends */
+void watch_listeners(void);      /* to be called when it may be that nobody listens for a while */
+void watch_threads(void);        /* to be called when a thread is waited for that the guest could hold up */
+extern unsigned sc_watch_rounds; /* of a second: then a wait ends */
 
 /* ---- stop.c ---- */
 /* Takes n as the stop of t: fills id, kind of stop and, for a report, frame and registers. -ESRCH after a violation. */

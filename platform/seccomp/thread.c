@@ -209,7 +209,7 @@ static bool overdue(struct plat_thread *t, bool *out_any)
     if (t->watched_id != t->notice.id)
         t->watched_rounds = 0;
     t->watched_id = t->notice.id;
-    return ++t->watched_rounds > WATCH_ROUNDS_MAX;
+    return ++t->watched_rounds > sc_watch_rounds;
 }
 
 bool sc_threads_watch(void)

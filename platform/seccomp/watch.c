@@ -24,6 +24,8 @@
 
 enum pace { ASLEEP, SLOW, QUICK };
 
+unsigned sc_watch_rounds = 60;
+
 static atomic_uint pace; /* what was asked for; the watch itself lowers it */
 
 static void ask_for(enum pace wanted)

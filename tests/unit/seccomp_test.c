@@ -28,8 +28,8 @@
  */
 extern const unsigned char code_start[], code_end[];
 extern const unsigned char do_ranges[], do_site_call[], do_site_clone[], do_bad_frame[], do_own_frame[],
-    do_fake_start[], do_fake_done[], do_int80[], do_x32[], do_garbage_return[], do_scribble[], do_forks[], do_calls[],
-    do_registers[];
+    do_fake_start[], do_fake_done[], do_int80[], do_x32[], do_garbage_return[], do_scribble[], do_spin[], do_forks[],
+    do_calls[], do_registers[];
 __asm__(
     ".pushsection .rodata\n"
     "code_start:\n"
@@ -177,6 +177,8 @@ __asm__(
     "    mov $402, %eax\n"
     "    syscall\n"
     "    jmp do_forks\n"
+    "do_spin:\n"
+    "    jmp do_spin\n"
     "do_calls:\n"
     "    mov $1000, %ebx\n"
     "    xor %r12d, %r12d\n"
@@ -380,7 +382,8 @@ static void start_platform(void)
     ck_assert_int_eq(write(code_fd, code_start, (size_t)(code_end - code_start)), code_end - code_start);
 }
 
-static struct plat_thread *start_guest(const unsigned char *entry)
+/* A process with the code and a data page, not started. */
+static struct plat_thread *make_guest(void)
 {
     static int cookie;
     struct plat_thread *t;
@@ -390,6 +393,12 @@ static struct plat_thread *start_guest(const unsigned char *entry)
     ck_assert_int_eq(plat_mmap(t, CODE, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, code_fd, 0), CODE);
     ck_assert_int_eq(
         plat_mmap(t, DATA, DATA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0), DATA);
+    return t;
+}
+
+static struct plat_thread *start_guest(const unsigned char *entry)
+{
+    struct plat_thread *t = make_guest();
     const struct regs regs = {.rip = CODE + (uint64_t)(entry - code_start),
                               .rsp = DATA + DATA_SIZE / 2,
                               .eflags = 0x202,
@@ -516,6 +525,34 @@ START_TEST(killed_while_forking)
 }
 END_TEST
 
+/* A thread that has blocked the host's kick, by a frame of its own making, does not get away with it. */
+START_TEST(blocked_kick)
+{
+    const uint64_t frame_addr = DATA + 0x1000;
+    const struct stub_frame frame = {
+        .rip = CODE + (uint64_t)(do_spin - code_start), .eflags = 0x202, .cs = 0x33, .ss = 0x2b, .sigmask = ~0UL};
+    const struct timespec a_while = {.tv_nsec = 100000000};
+    struct plat_thread *t;
+
+    sc_watch_rounds = 2;
+    start_platform();
+    t = make_guest();
+    ck_assert_int_eq(plat_copy_out(t, frame_addr, &frame, sizeof(frame)), sizeof(frame));
+    const struct regs regs = {.rip = sc_stub.sigreturn_ip - 2,
+                              .rax = SYS_rt_sigreturn,
+                              .rsp = frame_addr,
+                              .eflags = 0x202,
+                              .orig_nr = (uint64_t)-1};
+    plat_start(t, &regs);
+    nanosleep(&a_while, NULL);
+    ck_assert(!all_dead());
+    plat_kick(t);
+    ck_assert(wait_for(&deaths, &births, 20000));
+    plat_thread_put(t);
+    check_alive();
+}
+END_TEST
+
 /* As on hosts whose kernel cannot keep a notified call from being interrupted. */
 START_TEST(everything_trapped)
 {
@@ -556,6 +593,7 @@ int main(void)
     tcase_add_loop_test(c, invented_frames, 0, ARRAY_SIZE(self_deceit));
     tcase_add_test(c, scribbled_area);
     tcase_add_test(c, killed_while_forking);
+    tcase_add_test(c, blocked_kick);
     tcase_add_test(c, everything_trapped);
     tcase_add_test(c, registers);
     suite_add_tcase(s, c);
