@@ -44,8 +44,8 @@ static struct boot_mount *mount_add(struct view *v, enum mount_kind kind, const 
  */
 static int tree_add(struct view *v, const char *host, const char *target, struct error *e)
 {
-    if (v->count == VIEW_MAX)
-        return error_set(e, "too many paths: at most %d can be shown", VIEW_MAX);
+    if (v->count >= VIEW_MAX - 1) /* one is kept for the home directory */
+        return error_set(e, "too many paths: at most %d can be shown", VIEW_MAX - 1);
     struct boot_mount *m = mount_add(v, MOUNT_GOFER, target, host);
     m->overlay = true;
     m->exclusive = true;

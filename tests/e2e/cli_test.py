@@ -178,6 +178,7 @@ def bad_options():
     one_line(sbox(), 125, "no program")
     one_line(sbox("--"), 125, "no program")
     one_line(sbox("--strace=1", "true"), 125, "takes no value")
+    one_line(sbox(*["--ro", "/usr:/x"] * 200, "true"), 125, "too many paths")
     for name in "rw ro rootfs net memory pids cpus timeout env cwd user hostname platform report".split():
         one_line(sbox("--" + name), 125, f"--{name} needs a value")
     for option in ("--memory x", "--memory 5", "--memory -1M", "--pids 0", "--pids 1.5", "--cpus 0", "--cpus two",
