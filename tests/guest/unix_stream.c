@@ -459,6 +459,31 @@ static void test_sendfile(void)
     CHECK(unlink("data") == 0);
 }
 
+/* From a pipe to a socket that takes only a part each time: nothing is lost. */
+static void test_splice_short(void)
+{
+    int p[2], pipes[2], small = 4608;
+    static unsigned char in[65536], out[65536];
+    size_t got = 0;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, p) == 0 && pipe2(pipes, O_NONBLOCK) == 0);
+    CHECK(setsockopt(p[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) == 0);
+    for (size_t i = 0; i < sizeof(in); i++)
+        in[i] = at(i);
+    CHECK(write(pipes[1], in, sizeof(in)) == sizeof(in));
+    while (got < sizeof(out)) {
+        ssize_t n = splice(pipes[0], NULL, p[0], NULL, sizeof(in), SPLICE_F_NONBLOCK);
+        CHECK(n > 0 || errno == EAGAIN);
+        n = read(p[1], out + got, 3000);
+        CHECK(n > 0);
+        got += (size_t)n;
+    }
+    CHECK(!memcmp(in, out, sizeof(in)));
+    close(pipes[0]);
+    close(pipes[1]);
+    close(p[0]);
+    close(p[1]);
+}
+
 static void test_proc(void)
 {
     int l = listener("shown", 6, SOCK_STREAM, 5);
@@ -492,6 +517,7 @@ int main(void)
     test_options();
     test_bulk();
     test_sendfile();
+    test_splice_short();
     test_proc();
     CHECK(chdir("/") == 0 && rmdir(dir) == 0);
     return 0;
