@@ -82,7 +82,6 @@ static const int plain_calls[] = {
     /* stubs: the kernel lets it reach only its own children, in its own PID namespace */
     CALL(process_vm_readv),
     CALL(process_vm_writev),
-    CALL(sched_setaffinity),
     CALL(waitid),
     CALL(wait4),
     CALL(kill),
