@@ -22,6 +22,7 @@ struct uio {
     size_t iov_count;
     size_t index, skip;                 /* position: iov[index], skip bytes into it */
     size_t left;                        /* bytes still to be moved */
+    bool nowait;                        /* not to wait, as with O_NONBLOCK (RWF_NOWAIT) */
     bool append;                        /* a write goes to the file's end, as with O_APPEND (RWF_APPEND) */
     struct iovec fixed[UIO_INLINE_IOV]; /* iov points here when it fits, else it is malloced */
 };

@@ -10,6 +10,7 @@
 #include "sentry/mm/uio.h"
 #include "sentry/syscalls/syscalls_decl.h"
 #include "sentry/vfs/fdtable.h"
+#include "sentry/vfs/pipe.h"
 #include "sentry/vfs/vfs.h"
 
 #include <errno.h>
@@ -79,7 +80,7 @@ static long rw_one(struct task *t, const struct sysargs *a, int64_t *pos, bool w
     return ret;
 }
 
-static long rw_vec(struct task *t, const struct sysargs *a, int64_t *pos, bool write, bool append)
+static long rw_vec(struct task *t, const struct sysargs *a, int64_t *pos, bool write, int rwf)
 {
     struct uio u;
     struct file *f = fd_get(t, (int)a->a[0]);
@@ -87,7 +88,8 @@ static long rw_vec(struct task *t, const struct sysargs *a, int64_t *pos, bool w
         return -EBADF;
     long ret = uio_user_iov(&u, t, a->a[1], a->a[2]);
     if (ret == 0) {
-        u.append = append;
+        u.append = write && (rwf & RWF_APPEND);
+        u.nowait = rwf & RWF_NOWAIT;
         ret = rw_file(t, f, &u, pos, write);
         uio_free(&u);
     }
@@ -107,12 +109,12 @@ long sys_write(struct task *t, const struct sysargs *a)
 
 long sys_readv(struct task *t, const struct sysargs *a)
 {
-    return rw_vec(t, a, NULL, false, false);
+    return rw_vec(t, a, NULL, false, 0);
 }
 
 long sys_writev(struct task *t, const struct sysargs *a)
 {
-    return rw_vec(t, a, NULL, true, false);
+    return rw_vec(t, a, NULL, true, 0);
 }
 
 long sys_pread64(struct task *t, const struct sysargs *a)
@@ -130,20 +132,21 @@ long sys_pwrite64(struct task *t, const struct sysargs *a)
 long sys_preadv(struct task *t, const struct sysargs *a)
 {
     int64_t pos = (int64_t)a->a[3];
-    return pos < 0 ? -EINVAL : rw_vec(t, a, &pos, false, false);
+    return pos < 0 ? -EINVAL : rw_vec(t, a, &pos, false, 0);
 }
 
 long sys_pwritev(struct task *t, const struct sysargs *a)
 {
     int64_t pos = (int64_t)a->a[3];
-    return pos < 0 ? -EINVAL : rw_vec(t, a, &pos, true, false);
+    return pos < 0 ? -EINVAL : rw_vec(t, a, &pos, true, 0);
 }
 
-/* May a call with RWF_NOWAIT be made on this descriptor? Only where no wait is long: regular files. -EOPNOTSUPP. */
+/* May a call with RWF_NOWAIT be made on this descriptor? Regular files, where no wait is long, and pipes. -EOPNOTSUPP.
+ */
 static int check_nowait(struct task *t, int fd)
 {
     struct file *f = fd_get(t, fd);
-    int ret = !f ? -EBADF : S_ISREG(f->inode->mode) ? 0 : -EOPNOTSUPP;
+    int ret = !f ? -EBADF : S_ISREG(f->inode->mode) || pipe_of(f) ? 0 : -EOPNOTSUPP;
     file_put(f);
     return ret;
 }
@@ -159,7 +162,7 @@ static long rw_vec2(struct task *t, const struct sysargs *a, bool write)
         return -EINVAL;
     long ret = flags & RWF_NOWAIT ? check_nowait(t, (int)a->a[0]) : 0;
     if (ret == 0)
-        ret = rw_vec(t, a, pos == -1 ? NULL : &pos, write, write && (flags & RWF_APPEND));
+        ret = rw_vec(t, a, pos == -1 ? NULL : &pos, write, flags);
     if (ret <= 0 || !write || !(flags & (RWF_DSYNC | RWF_SYNC)))
         return ret;
     struct file *f = fd_get(t, (int)a->a[0]);

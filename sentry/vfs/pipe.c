@@ -194,7 +194,7 @@ static ssize_t pipe_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
         if (!p->writers)
             goto out;
         ret = -EAGAIN;
-        if ((f->flags & O_NONBLOCK) || !current)
+        if ((f->flags & O_NONBLOCK) || u->nowait || !current)
             goto out;
         ret = wait_locked(p, current, &p->rd, &p->rd_waiting);
         if (ret < 0 && !p->used)
@@ -249,7 +249,7 @@ static ssize_t pipe_write(struct file *f, struct uio *u, int64_t *pos unused_arg
             }
         }
         ret = -EAGAIN;
-        if ((f->flags & O_NONBLOCK) || !current)
+        if ((f->flags & O_NONBLOCK) || u->nowait || !current)
             break;
         if (wake) {
             unlock(&p->lock);
