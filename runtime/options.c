@@ -242,10 +242,9 @@ static const struct option_entry *entry_find(const char *name, size_t len)
 static int take_option(struct run_options *o, char ***words, struct error *e)
 {
     const char *word = *(*words)++;
-    const char *name = word + 2;
+    const char *name = word[1] == '-' ? word + 2 : "";
     const char *equals = strchr(name, '=');
-    const struct option_entry *entry =
-        word[1] == '-' ? entry_find(name, equals ? (size_t)(equals - name) : strlen(name)) : NULL;
+    const struct option_entry *entry = entry_find(name, equals ? (size_t)(equals - name) : strlen(name));
 
     if (!strcmp(word, "-h"))
         entry = entry_find("help", 4);
