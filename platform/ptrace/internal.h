@@ -22,6 +22,7 @@
 #include "lib/refcount.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 struct process {
@@ -65,6 +66,8 @@ struct image {
     int send_fd;         /* our end of the socket that carries descriptors into stubs */
     pid_t zygote;
 };
+/* Wakes the tracer. A standard signal: one that is pending takes no second, so none can use up the user's queue. */
+#define WAKE_SIGNAL SIGUSR2
 #define IMAGE_SOCKET_FD 3 /* the stubs' end */
 
 extern struct image image;

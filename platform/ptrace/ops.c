@@ -74,7 +74,7 @@ static int pt_init(const struct platform_config *cfg, const struct platform_clie
     /* Of all threads to come, only the tracer takes these, with sigwaitinfo(). */
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGRTMAX - 1);
+    sigaddset(&set, WAKE_SIGNAL);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     return image_make_zygote(out_why);
 }

@@ -23,7 +23,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WAKE_SIGNAL (SIGRTMAX - 1)
 #define HASH_SIZE 1024
 #define SYSEMU_REQUEST 31 /* PTRACE_SYSEMU on both architectures */
 

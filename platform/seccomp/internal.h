@@ -211,7 +211,8 @@ void ensure_listener(void);
  */
 bool listen_for_owner(void);
 void listen_for_owner_end(void);
-#define NUDGE_SIGNAL (SIGRTMAX - 2) /* makes a listener look whether what it waits for is gone */
+/* Makes a listener look whether what it waits for is gone. A standard signal: one that is pending takes no second. */
+#define NUDGE_SIGNAL SIGUSR2
 /* Hands an event to a worker, with the reference. now: somebody else than the caller should take it. */
 void queue_event(struct plat_thread *t, bool now);
 void worker_block_begin(void);

@@ -335,7 +335,12 @@ int workers_init(void)
 {
     struct sigaction sa = {.sa_handler = nudged}; /* without SA_RESTART: receiving is to be interrupted */
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    sigset_t nudge;
 
+    /* Whoever started us may have blocked it; the workers inherit this thread's mask. */
+    sigemptyset(&nudge);
+    sigaddset(&nudge, NUDGE_SIGNAL);
+    pthread_sigmask(SIG_UNBLOCK, &nudge, NULL);
     tokens_max = cores > 1 ? (unsigned)MIN(cores, 64) : 1;
     return sigaction(NUDGE_SIGNAL, &sa, NULL) < 0 ? -errno : 0;
 }
