@@ -6,6 +6,7 @@
  */
 #include "sentry/fs/gofer/gofer.h"
 
+#include "include/platform.h"
 #include "lib/fdpass.h"
 #include "lib/log.h"
 #include "sentry/kernel/locking.h"
@@ -188,8 +189,11 @@ int gofer_exchange(struct gofer_call *call, uint8_t type)
         return -EIO;
     atomic_fetch_add_explicit(&c->exchanges, 1, memory_order_relaxed);
     int ret = send_request(call, type);
-    if (ret == 0)
+    if (ret == 0) {
+        plat_block_begin(); /* other guest threads are served meanwhile */
         ret = receive(call, &len);
+        plat_block_end();
+    }
     if (ret < 0)
         return hang_up(c, ret == -EAGAIN ? "it does not answer" : strerror(-ret));
     wire_init(&call->reply, c->in, len);
