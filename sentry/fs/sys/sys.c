@@ -128,7 +128,11 @@ static const struct pseudo_node cpus_children[] = {
 static int show_node_meminfo(struct text *out, const struct pseudo_arg *arg)
 {
     (void)arg;
+    const uint64_t used = MIN(tmpfs_bytes(), proc_memory_limit);
+
     text_printf(out, "Node 0 MemTotal:       %8lu kB\n", proc_memory_limit / 1024);
+    text_printf(out, "Node 0 MemFree:        %8lu kB\n", (proc_memory_limit - used) / 1024);
+    text_printf(out, "Node 0 MemUsed:        %8lu kB\n", used / 1024);
     return 0;
 }
 
