@@ -586,7 +586,7 @@ int main(void)
     Suite *s = suite_create("seccomp");
     TCase *c = tcase_create("hostile");
 
-    tcase_set_timeout(c, 60);
+    tcase_set_timeout(c, 200);
     tcase_add_loop_test(c, forbidden_calls, 0, ARRAY_SIZE(deadly));
     tcase_add_test(c, stub_ranges);
     tcase_add_loop_test(c, foreign_calls, 0, ARRAY_SIZE(foreign));
