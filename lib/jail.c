@@ -168,7 +168,8 @@ int jail_drop_privileges(void)
     return jail_keep_capabilities(NULL, 0);
 }
 
-void jail_die_first(void)
+/* Asks the host to end this process and its children before others when memory runs out. Where it refuses: nothing. */
+static void die_first(void)
 {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
@@ -177,4 +178,35 @@ void jail_die_first(void)
     ssize_t ignored = write(fd, "1000", 4);
     (void)ignored;
     close(fd);
+}
+
+int jail_keep_two_fds(int program_fd, int socket_fd, int at)
+{
+    /* The program must not land on the socket's number, nor the socket vanish under it. */
+    int exe = fcntl(program_fd, F_DUPFD_CLOEXEC, at + 1);
+
+    if (exe < 0 || dup2(socket_fd, at) < 0)
+        return -errno;
+    syscall(SYS_close_range, 0, at - 1, 0);
+    if (exe != at + 1)
+        syscall(SYS_close_range, at + 1, exe - 1, 0);
+    syscall(SYS_close_range, exe + 1, ~0U, 0);
+    return exe;
+}
+
+_Noreturn void jail_exec_stub(int program_fd)
+{
+    static char name[] = "stub";
+    char *const argv[] = {name, NULL}, *const envp[] = {NULL};
+    sigset_t none;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* No more power than the sentry will have: without that the kernel would not let it trace or read a stub. */
+    if (jail_drop_privileges() < 0)
+        _exit(1);
+    die_first();
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    syscall(SYS_execveat, program_fd, "", argv, envp, AT_EMPTY_PATH);
+    _exit(1);
 }

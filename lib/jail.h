@@ -30,8 +30,14 @@ int jail_drop_privileges(void) must_check;
 /* The same, but for these capabilities, which stay permitted and effective. */
 int jail_keep_capabilities(const int *keep, size_t count) must_check;
 
-/* Asks the host to end this process and its children before others when memory runs out. Where it refuses: nothing. */
-void jail_die_first(void);
+/*
+ * How a platform's child becomes its first stub. Closes all descriptors but the socket, which goes to number `at`, and
+ * the program's, whose new number (close-on-exec) is returned; or -errno.
+ */
+int jail_keep_two_fds(int program_fd, int socket_fd, int at) must_check;
+/* Runs the program with no privileges, no environment and no signal blocked; it dies with us, and first of all when
+ * memory runs out. Does not return: exits with 1 on failure. */
+_Noreturn void jail_exec_stub(int program_fd);
 
 /*
  * The last step of a lock-in in the test build of tests/escape (preset escape), where code of the test tries what a

@@ -68,27 +68,11 @@ static int image_memfd(void)
 
 static _Noreturn void become_zygote(int memfd, int socket_fd)
 {
-    static char name[] = "stub";
-    char *const argv[] = {name, NULL}, *const envp[] = {NULL};
+    int exe = jail_keep_two_fds(memfd, socket_fd, IMAGE_SOCKET_FD);
 
-    /* The image must not land on the socket's number, nor the socket vanish under it. */
-    int exe = fcntl(memfd, F_DUPFD_CLOEXEC, IMAGE_SOCKET_FD + 1);
-    if (exe < 0 || dup2(socket_fd, IMAGE_SOCKET_FD) < 0)
+    if (exe < 0)
         _exit(1);
-    syscall(SYS_close_range, 0, IMAGE_SOCKET_FD - 1, 0);
-    if (exe != IMAGE_SOCKET_FD + 1)
-        syscall(SYS_close_range, IMAGE_SOCKET_FD + 1, exe - 1, 0);
-    syscall(SYS_close_range, exe + 1, ~0U, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* A stub that kept capabilities could not be traced by a sentry that has none. */
-    if (jail_drop_privileges() < 0)
-        _exit(1);
-    jail_die_first();
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    syscall(SYS_execveat, exe, "", argv, envp, AT_EMPTY_PATH);
-    _exit(1);
+    jail_exec_stub(exe);
 }
 
 /* What the stub tells us when it is entered. */

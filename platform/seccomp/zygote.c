@@ -44,30 +44,12 @@ static int stub_memfd(void)
 
 static _Noreturn void become_zygote(int memfd, int socket_fd)
 {
-    static char name[] = "stub";
-    char *const argv[] = {name, NULL}, *const envp[] = {NULL};
     const struct rlimit files = {STUB_FILES, STUB_FILES}, no_core = {0, 0};
-    sigset_t none;
 
-    /* The program must not land on the socket's number, nor the socket vanish under it. */
-    int exe = fcntl(memfd, F_DUPFD_CLOEXEC, STUB_SOCKET_FD + 1);
-    if (exe < 0 || dup2(socket_fd, STUB_SOCKET_FD) < 0)
+    int exe = jail_keep_two_fds(memfd, socket_fd, STUB_SOCKET_FD);
+    if (exe < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
         _exit(1);
-    syscall(SYS_close_range, 0, STUB_SOCKET_FD - 1, 0);
-    if (exe != STUB_SOCKET_FD + 1)
-        syscall(SYS_close_range, STUB_SOCKET_FD + 1, exe - 1, 0);
-    syscall(SYS_close_range, exe + 1, ~0U, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* No more power than we shall have: without that the kernel would not let us at its memory later. */
-    if (jail_drop_privileges() < 0)
-        _exit(1);
-    jail_die_first();
-    if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
-        _exit(1);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    syscall(SYS_execveat, exe, "", argv, envp, AT_EMPTY_PATH);
-    _exit(1);
+    jail_exec_stub(exe);
 }
 
 /* Starts the program; returns our end of the socket. */
