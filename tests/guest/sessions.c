@@ -114,6 +114,7 @@ static void test_orphaned_group(void)
     pid_t parent = fork();
     if (parent == 0) {
         int status;
+        setsid(); /* init, which inherits the child, is then in another session wherever the test runs */
         pid_t child = fork();
         if (child == 0) {
             setpgid(0, 0);
