@@ -3,7 +3,8 @@
  *
  * Quick rounds. A worker that holds the only token may be held up inside event() without having said so: by a lock
  * whose holder waits for a notice, or by a slow host call. If guest threads are running and nobody has received
- * anything for a round, one more worker is told to listen.
+ * anything for a round, one more worker is told to listen. Waking the watch costs the guest, whose pair of threads it
+ * tears apart, so rounds grow longer while none is needed.
  *
  * Slow rounds. A guest can keep its thread from taking kicks, or a child from reporting, by tampering with the stub.
  * What has been waited for a minute ends: the process is killed. Nothing that a stub is ordered to do takes so long,
@@ -19,6 +20,7 @@
 
 #define WATCH_STACK (64u << 10)
 #define QUICK_NS 500000L
+#define QUICK_MAX_NS (8 * QUICK_NS)
 #define SLOW_NS 1000000000L
 #define CALM_ROUNDS 16U /* quick rounds without need after which they end */
 
@@ -59,19 +61,26 @@ static void sleep_round(unsigned now, long ns)
     syscall(SYS_futex, &pace, FUTEX_WAIT_PRIVATE, now, ns ? &ts : NULL, NULL, 0);
 }
 
-/* Rounds until nobody has needed help for a while. */
+/*
+ * Rounds until nobody has needed help for a while. That nobody receives says little: a worker is mostly between two
+ * notices, or was preempted by the guest that it has just let go. Only with no notice received is it a worker held up.
+ */
 static void quick_rounds(void)
 {
     unsigned seen = notices_received();
+    long round = QUICK_NS;
 
     for (unsigned calm = 0; calm < CALM_ROUNDS; calm++) {
-        sleep_round(QUICK, QUICK_NS);
-        if (nobody_listens()) {
+        sleep_round(QUICK, round);
+        const unsigned now = notices_received();
+        if (now == seen && nobody_listens()) {
+            add_listener();
             calm = 0;
-            if (notices_received() == seen)
-                add_listener();
+            round = QUICK_NS;
+        } else {
+            round = MIN(2 * round, QUICK_MAX_NS);
         }
-        seen = notices_received();
+        seen = now;
     }
 }
 
