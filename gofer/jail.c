@@ -54,6 +54,8 @@ static const int allowed_calls[] = {
     SYS_mremap,      /* malloc */
     SYS_getrandom,   /* malloc's first use */
     SYS_exit_group,  /* the end */
+
+    SYS_restart_syscall, /* goes on waiting after the process was stopped or frozen */
 #if defined(__x86_64__)
     SYS_poll, /* wait for requests */
 #endif

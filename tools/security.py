@@ -16,7 +16,8 @@ PAGE = ROOT / "docs/security.md"
 
 def gofer():
     text = (ROOT / "gofer/jail.c").read_text()
-    rows = re.findall(r'\{SCMP_SYS\((\w+)\), "([^"]*)"\}', text)
+    table = text[text.index("allowed_calls[]"):text.index("};")]
+    rows = re.findall(r"SYS_(\w+),\s*/\* (.*?) \*/", table)
     return ["| call | why |", "|---|---|"] + [f"| {name} | {why} |" for name, why in rows]
 
 

@@ -479,6 +479,20 @@ def stop_and_continue():
 
 
 @test
+def parts_stop_and_continue():
+    """Stopped from outside, as a freezer does it: the calls that they waited in are started again."""
+    p = start("sh", "-c", "echo ready; sleep 1; cat /etc/hostname >/dev/null && ls /usr >/dev/null && echo end")
+    wait_for_line(p, "ready")
+    parts = children(p.pid)
+    for wanted in (signal.SIGSTOP, signal.SIGCONT):
+        for part in parts:
+            os.kill(part, wanted)
+        time.sleep(0.1)
+    out, err = p.communicate(timeout=LIMIT)
+    equal(out, "end\n", f"output (stderr {err!r})")
+
+
+@test
 def program_stops_itself():
     p = start("sh", "-c", "echo ready; kill -STOP $$; echo back; exit 6")
     wait_for_line(p, "ready")
