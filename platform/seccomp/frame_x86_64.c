@@ -1,6 +1,9 @@
 /*
  * x86-64: the frame that the host kernel saved when it entered the stub's handler. Everything in it is the guest's to
  * change; what the kernel does not accept when it loads the frame again becomes the guest's SIGSEGV.
+ *
+ * The FP state lies right above the frame, so one copy brings both. What comes after the registers is kept by the
+ * worker that copied it until its next stop, for the signal that is likely to need it.
  */
 #include "platform/seccomp/internal.h"
 
@@ -14,12 +17,50 @@ struct frame_regs {
 #define REGS_OFFSET offsetof(struct stub_frame, r8)
 _Static_assert(offsetof(struct stub_frame, eflags) - REGS_OFFSET == offsetof(struct frame_regs, eflags), "one block");
 
+/* ---- what was read ---- */
+
+#define XSTATE_MAX 16384U
+#define KEPT_MAX (sizeof(struct stub_frame) + 64 + XSTATE_MAX)
+
+/* The last frame that this thread of ours read, with what is above it in the area. */
+static _Thread_local struct {
+    uint64_t id; /* of the stop: no two are alike */
+    uint64_t frame;
+    size_t len;
+    uint8_t bytes[KEPT_MAX];
+} kept;
+
+static uint64_t area_end(const struct plat_thread *t)
+{
+    return area_address(t->area) + STUB_AREA_SIZE;
+}
+
+static int keep_frame(struct plat_thread *t)
+{
+    kept.id = t->id;
+    kept.frame = t->frame;
+    kept.len = MIN(sizeof(kept.bytes), area_end(t) - t->frame);
+    return memory_read(t, kept.bytes, t->frame, kept.len);
+}
+
+/* The bytes of t's frame or above it at addr, or NULL if they were not read at this stop. */
+static uint8_t *kept_bytes(const struct plat_thread *t, uint64_t addr, size_t len)
+{
+    if (kept.id != t->id || kept.frame != t->frame || addr < kept.frame || addr - kept.frame > kept.len ||
+        len > kept.len - (addr - kept.frame))
+        return NULL;
+    return kept.bytes + (addr - kept.frame);
+}
+
+/* ---- registers ---- */
+
 int frame_read(struct plat_thread *t, siginfo_t *out_info)
 {
     struct stub_frame f;
 
-    if (memory_read(t, &f, t->frame, sizeof(f)) < 0)
+    if (keep_frame(t) < 0)
         return sc_thread_violation(t, "its frame cannot be read");
+    memcpy(&f, kept.bytes, sizeof(f));
     t->regs = (struct regs){.r15 = f.r15,
                             .r14 = f.r14,
                             .r13 = f.r13,
@@ -94,7 +135,6 @@ int frame_write(struct plat_thread *t)
 #define XSAVE_MIN 576
 #define HEADER 512 /* XSTATE_BV, XCOMP_BV, zeros */
 #define MXCSR 24
-#define XSTATE_MAX 16384U
 
 static uint32_t word_at(const uint8_t *p, size_t offset)
 {
@@ -115,7 +155,7 @@ static uint64_t quad_at(const uint8_t *p, size_t offset)
 /* Where the area is, and how much room is behind it in the thread's own area. */
 static int find_fpstate(struct plat_thread *t, uint64_t *out_addr, size_t *out_room)
 {
-    const uint64_t start = area_address(t->area) + STUB_STACK_OFFSET, end = area_address(t->area) + STUB_AREA_SIZE;
+    const uint64_t start = area_address(t->area) + STUB_STACK_OFFSET, end = area_end(t);
 
     if (!t->fpstate && memory_read(t, &t->fpstate, t->frame + offsetof(struct stub_frame, fpstate), 8) < 0)
         return -ESRCH;
@@ -135,8 +175,13 @@ ssize_t frame_get_fpstate(struct plat_thread *t, void *buf, size_t cap)
     if (ret < 0)
         return ret;
     const size_t len = MIN(MIN(cap, room), XSTATE_MAX);
-    if (len < LEGACY_SIZE || memory_read(t, buf, addr, len) < 0)
-        return len < LEGACY_SIZE ? -EINVAL : -ESRCH;
+    if (len < LEGACY_SIZE)
+        return -EINVAL;
+    const uint8_t *known = kept_bytes(t, addr, len);
+    if (known)
+        memcpy(buf, known, len);
+    else if (memory_read(t, buf, addr, len) < 0)
+        return -ESRCH;
     if (word_at(buf, SW_RESERVED) != MAGIC1)
         return LEGACY_SIZE;
     const uint32_t size = word_at(buf, SW_RESERVED + 16);
@@ -178,5 +223,14 @@ int frame_set_fpstate(struct plat_thread *t, const void *buf, size_t len)
         return ret;
     if (len > room || len > XSTATE_MAX || (len != LEGACY_SIZE && len < XSAVE_MIN) || !well_formed(buf, len))
         return -EINVAL;
-    return memory_write(t, addr, buf, len) < 0 ? -ESRCH : 0;
+    uint8_t *known = kept_bytes(t, addr, len);
+    if (known && !memcmp(known, buf, len))
+        return 0; /* most handlers leave it as it was */
+    if (memory_write(t, addr, buf, len) < 0)
+        return -ESRCH;
+    if (known)
+        memcpy(known, buf, len);
+    else
+        kept.frame = 0; /* part of it may be there */
+    return 0;
 }

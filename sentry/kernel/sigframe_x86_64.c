@@ -151,6 +151,37 @@ int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *s
     return 0;
 }
 
+/* ---- the way back ---- */
+
+/* Guest memory that was read ahead: the frame, and the XSAVE area where frames have it. Only pointers say where it is.
+ */
+struct window {
+    uint64_t addr;
+    size_t len;
+    uint8_t bytes[sizeof(struct frame_x86) + 64 + XSTATE_MAX + 4];
+};
+static _Thread_local struct window window;
+
+/* The most that can be read of the len bytes at addr. */
+static void window_open(struct window *w, struct task *t, uint64_t addr, size_t len)
+{
+    ssize_t n = plat_copy_in(t->pt, w->bytes, addr, MIN(len, sizeof(w->bytes)));
+
+    w->addr = addr;
+    w->len = (size_t)MAX(n, 0);
+}
+
+/* user_read(), out of the window if it is all there. */
+static int window_read(const struct window *w, struct task *t, void *dst, uint64_t addr, size_t len)
+{
+    const uint64_t at = addr - w->addr;
+
+    if (addr < w->addr || at > w->len || len > w->len - at)
+        return user_read(t, dst, addr, len);
+    memcpy(dst, w->bytes + at, len);
+    return 0;
+}
+
 /* The size of the extended area at addr, whose first FXSAVE_SIZE bytes are in area; FXSAVE_SIZE if it is not valid. */
 static size_t extended_size(struct task *t, uint64_t addr, const uint8_t *area)
 {
@@ -161,7 +192,7 @@ static size_t extended_size(struct task *t, uint64_t addr, const uint8_t *area)
     if (sw.magic1 != MAGIC1 || sw.xstate_size < XSAVE_MIN || sw.xstate_size > XSTATE_MAX ||
         sw.xstate_size > sw.extended_size)
         return FXSAVE_SIZE;
-    if (user_read(t, &magic2, addr + sw.xstate_size, sizeof(magic2)) < 0 || magic2 != MAGIC2)
+    if (window_read(&window, t, &magic2, addr + sw.xstate_size, sizeof(magic2)) < 0 || magic2 != MAGIC2)
         return FXSAVE_SIZE;
     return sw.xstate_size;
 }
@@ -193,29 +224,26 @@ static void initial_xstate(uint8_t *area)
     memcpy(area + 24, &mxcsr, sizeof(mxcsr));
 }
 
-static int restore_xstate(struct task *t, uint64_t addr)
+/* Sets the FP state to what is at addr. area: what it is now, size bytes, of which the host's reserved ones stay. */
+static int restore_xstate(struct task *t, uint64_t addr, uint8_t *area, size_t size)
 {
-    uint8_t *area = buffer;
-    ssize_t size = plat_get_fpstate(t->pt, area, XSTATE_MAX); /* for its length, and the host's reserved bytes */
     uint8_t host_sw[48];
     size_t got = FXSAVE_SIZE;
 
-    if (size < FXSAVE_SIZE)
-        return -EFAULT;
     memcpy(host_sw, area + SW_RESERVED, sizeof(host_sw));
-    memset(area, 0, (size_t)size);
+    memset(area, 0, size);
     if (!addr) {
         initial_xstate(area);
     } else {
-        if (user_read(t, area, addr, FXSAVE_SIZE) < 0)
+        if (window_read(&window, t, area, addr, FXSAVE_SIZE) < 0)
             return -EFAULT;
-        got = MIN(extended_size(t, addr, area), (size_t)size);
-        if (got > FXSAVE_SIZE && user_read(t, area + FXSAVE_SIZE, addr + FXSAVE_SIZE, got - FXSAVE_SIZE) < 0)
+        got = MIN(extended_size(t, addr, area), size);
+        if (got > FXSAVE_SIZE && window_read(&window, t, area + FXSAVE_SIZE, addr + FXSAVE_SIZE, got - FXSAVE_SIZE) < 0)
             return -EFAULT;
     }
     memcpy(area + SW_RESERVED, host_sw, sizeof(host_sw));
-    clean_header(area, got, (size_t)size);
-    return plat_set_fpstate(t->pt, area, (size_t)size);
+    clean_header(area, got, size);
+    return plat_set_fpstate(t->pt, area, size);
 }
 
 static void load_regs(struct regs *r, const struct sigcontext_x86 *mc)
@@ -246,13 +274,16 @@ static void load_regs(struct regs *r, const struct sigcontext_x86 *mc)
 int sigframe_restore(struct task *t, struct regs *regs, sigset64_t *mask, stack_t *altstack)
 {
     struct frame_x86 f;
-    int ret;
 
-    if (user_read(t, &f, regs->rsp - 8, offsetof(struct frame_x86, info)) < 0)
+    ssize_t size = plat_get_fpstate(t->pt, buffer, XSTATE_MAX);
+    if (size < FXSAVE_SIZE)
+        return -EFAULT;
+    window_open(&window, t, regs->rsp - 8, sizeof(f) + 64 + (size_t)size + 4);
+    if (window_read(&window, t, &f, regs->rsp - 8, offsetof(struct frame_x86, info)) < 0)
         return -EFAULT;
     if (f.mc.rip >= plat_layout()->task_size)
         return -EFAULT;
-    ret = restore_xstate(t, f.mc.fpstate);
+    int ret = restore_xstate(t, f.mc.fpstate, buffer, (size_t)size);
     if (ret < 0)
         return ret;
     load_regs(regs, &f.mc);
