@@ -129,6 +129,10 @@ const char *jail_way_out(int err)
 {
     if (err == -ENOSYS || err == -EINVAL)
         return "; sbox needs Linux 5.12 or later";
+    if (err == -EAGAIN)
+        return "; the user's limit of processes is reached (ulimit -u)";
+    if (err == -EMFILE || err == -ENFILE)
+        return "; the limit of open files is reached (ulimit -n)";
     if (err != -EPERM && err != -EACCES)
         return "";
     if (apparmor_restricts())

@@ -23,7 +23,8 @@ int jail_empty_root(void) must_check;
  * namespaces.
  */
 int jail_detached_proc(void) must_check;
-/* What the user can do about a step of these that failed with err, to be put behind the error's words; or "". */
+/* What the user can do about a step of these, or another of the start, that failed with err, to be put behind the
+ * error's words; or "". */
 const char *jail_way_out(int err);
 /* Empties every capability set, the bounding set too, and sets no_new_privs. */
 int jail_drop_privileges(void) must_check;

@@ -5,6 +5,7 @@
 #include "runtime/stdio.h"
 #include "runtime/usage.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 static int help_command(char **words unused_arg, struct error *e unused_arg)
 {
     usage_print(stdout);
-    return fflush(stdout) ? EXIT_SBOX : 0;
+    return 0;
 }
 
 static int version_command(char **words unused_arg, struct error *e unused_arg)
@@ -44,6 +45,8 @@ int main(int argc, char **argv)
         if (strcmp(commands[i].name, argv[1]))
             continue;
         int code = commands[i].run(argv + 2, &e);
+        if (code >= 0 && fflush(stdout))
+            code = error_set(&e, "cannot write to standard output: %s", strerror(errno));
         if (code >= 0)
             return code;
         if (e.text[0]) /* else it has been said */

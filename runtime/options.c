@@ -88,6 +88,8 @@ static int take_path(struct run_options *o, const char *value, bool writable, st
     struct path_option *p = &o->paths[o->path_count++];
     *p = (struct path_option){.host = absolute(host), .writable = writable};
     p->guest = !p->host ? NULL : strdup(guest ? guest : p->host);
+    if (!p->guest && errno == ERANGE)
+        return error_set(e, "--%s %s: the path of the current directory is too long", option, value);
     if (!p->guest)
         return error_set(e, "--%s %s: %s", option, value, strerror(errno));
     tidy(p->guest);
@@ -271,7 +273,7 @@ int options_parse(struct run_options *o, char **words, struct error *e)
             return -1;
     }
     o->argv = words;
-    if (!*words && !o->help)
+    if (!o->help && (!*words || !**words))
         return error_set(e, "no program given; usage: sbox run [options] [--] program [args...]");
     return 0;
 }

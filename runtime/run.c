@@ -5,6 +5,7 @@
 #include "runtime/cgroup.h"
 #include "runtime/environment.h"
 #include "runtime/error.h"
+#include "runtime/limits.h"
 #include "runtime/options.h"
 #include "runtime/relay.h"
 #include "runtime/report.h"
@@ -51,8 +52,9 @@ static int plan_user(struct plan *p, struct error *e)
     u->gid = getegid();
     int n = getgroups(ARRAY_SIZE(u->groups), u->groups);
     u->group_count = n > 0 ? (size_t)n : 0;
-    if (!p->options.rootfs && home && *home == '/' && snprintf(u->home, sizeof(u->home), "%s", home) < 0)
-        return error_set(e, "HOME cannot be used");
+    if (!p->options.rootfs && home && *home == '/' &&
+        snprintf(u->home, sizeof(u->home), "%s", home) >= (int)sizeof(u->home))
+        return error_set(e, "HOME is too long for the name of a directory");
     return 0;
 }
 
@@ -102,7 +104,7 @@ static int plan_make(struct plan *p, struct error *e)
 }
 
 /* A program that is not found may be one that is not shown. */
-static void explain(const struct plan *p, struct error *e)
+static void explain_not_found(const struct plan *p, struct error *e)
 {
     const char *path = p->options.argv[0];
     size_t used = strlen(e->text);
@@ -123,8 +125,8 @@ struct running {
 static int run_to_end(struct plan *p, struct running *r, struct error *e)
 {
     p->boot.ignored_signals = relay_ignored_signals();
-    if (report_open(&r->report, p->options.report, e) < 0 || relay_prepare(&r->relay, p->boot.ignored_signals, e) < 0 ||
-        cgroup_make(&r->cgroup, &p->options, e) < 0)
+    if (limits_prepare(e) < 0 || report_open(&r->report, p->options.report, e) < 0 ||
+        relay_prepare(&r->relay, p->boot.ignored_signals, e) < 0 || cgroup_make(&r->cgroup, &p->options, e) < 0)
         return -1;
     p->boot.background = terminal_in_background(&r->relay.terminal);
     if (sandbox_start(&r->sandbox, &p->view, &p->boot, &r->cgroup, e) < 0)
@@ -144,6 +146,16 @@ static void comment(const struct plan *p, const struct running *r)
                  p->options.memory >> 20);
 }
 
+/* Why the sandbox itself failed, where more is known than who failed. */
+static void explain_failure(const struct plan *p, const struct running *r, struct error *e)
+{
+    if (e->code == EXIT_SBOX && cgroup_out_of_memory(&r->cgroup))
+        error_set(e, "the --memory limit of %" PRIu64 " MiB is too low for the program and the sandbox around it",
+                  p->options.memory >> 20);
+    else
+        explain_not_found(p, e);
+}
+
 static int run_sandbox(struct plan *p, struct error *e)
 {
     struct running r = {.relay = {.signal_fd = -1, .timeout_ns = p->options.timeout_ns},
@@ -152,8 +164,9 @@ static int run_sandbox(struct plan *p, struct error *e)
 
     int code = run_to_end(p, &r, e);
     if (code < 0)
-        explain(p, e);
-    comment(p, &r);
+        explain_failure(p, &r, e);
+    else
+        comment(p, &r);
     if (report_write(&r.report, &p->options, &r.relay, &r.sandbox, &r.cgroup, code < 0 ? e->code : code,
                      code < 0 ? e->text : NULL, e) < 0)
         code = -1;

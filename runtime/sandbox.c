@@ -17,6 +17,7 @@
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
@@ -184,17 +185,38 @@ _Noreturn static void sentry_child(struct start *st)
     sentry_main(cfg);
 }
 
+/* ENOSPC: one kind is used up, mostly because none is allowed. The user's kind comes first, and is so if we cannot
+ * tell. */
+static int namespaces_used_up(struct error *e)
+{
+    static const char *const kinds[] = {"pid", "mnt", "net", "ipc", "uts"};
+    const char *kind = "user";
+    char path[64], c;
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        snprintf(path, sizeof(path), "/proc/sys/user/max_%s_namespaces", kinds[i]);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0 && read(fd, &c, 1) == 1 && c == '0')
+            kind = kinds[i];
+        if (fd >= 0)
+            close(fd);
+    }
+    return error_set(e,
+                     "this system has %s namespaces switched off, or used up; "
+                     "as root: sysctl -w user.max_%s_namespaces=15000",
+                     kind, kind);
+}
+
 static int namespaces_refused(int err, struct error *e)
 {
     if (err == -ENOSPC || err == -EUSERS)
-        return error_set(e, "this system has user namespaces switched off; "
-                            "as root: sysctl -w user.max_user_namespaces=15000");
+        return namespaces_used_up(e);
     if (err == -EPERM && geteuid() == 0)
         return error_set(e, "root may not make namespaces here; a container must be started with --privileged");
     if (err == -EPERM)
         return error_set(e, "ordinary users may not make namespaces here; run sbox as root, or allow it, as root: "
                             "sysctl -w kernel.unprivileged_userns_clone=1 (a container: --privileged)");
-    return error_set(e, "cannot start the sandbox's processes: %s", strerror(-err));
+    return error_set(e, "cannot start the sandbox's processes: %s%s", strerror(-err), jail_way_out(err));
 }
 
 static int start_gofer(struct start *st, struct error *e)

@@ -197,15 +197,26 @@ static int start_program(struct task *t, const struct boot_config *cfg)
     return denied ? -EACCES : -ENOENT;
 }
 
-/* Says why the program did not start; for a directory execve(2) has no word of its own. */
-_Noreturn static void program_fails(struct task *t, const struct boot_config *cfg, int err)
+static bool is_there(struct task *t, const char *name, unsigned flags)
 {
     struct path p;
 
-    if (err == -EACCES && strchr(cfg->path, '/') &&
-        path_lookup(t, AT_FDCWD, cfg->path, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p) == 0)
+    if (!strchr(name, '/') || path_lookup(t, AT_FDCWD, name, LOOKUP_FOLLOW | flags, &p) < 0)
+        return false;
+    path_put(&p);
+    return true;
+}
+
+/* Says why the program did not start, also where execve(2) has no word of its own for it. */
+_Noreturn static void program_fails(struct task *t, const struct boot_config *cfg, int err)
+{
+    char text[PATH_MAX + 64];
+    const bool interpreter = err == -ENOENT && is_there(t, cfg->path, 0);
+
+    if (err == -EACCES && is_there(t, cfg->path, LOOKUP_DIRECTORY))
         err = -EISDIR;
-    control_fail(err == -ENOENT ? 127 : 126, cfg->path, err);
+    snprintf(text, sizeof(text), "%s%s", cfg->path, interpreter ? ": the interpreter that it needs" : "");
+    control_fail(err == -ENOENT ? 127 : 126, text, err);
 }
 
 /* A gofer that does not answer is given up. Set before the lock-in, whose filter does not let sockets be changed. */
@@ -217,7 +228,7 @@ static void limit_gofers(const struct boot_config *cfg)
         const struct boot_mount *m = &cfg->mounts[i];
         if (m->kind == MOUNT_GOFER && (setsockopt(m->conn_fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
                                        setsockopt(m->conn_fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0))
-            control_fail(125, "cannot limit the wait for a gofer", -errno);
+            control_fail_start("cannot limit the wait for a gofer", -errno);
     }
 }
 
@@ -234,14 +245,23 @@ static void prepare(const struct boot_config *cfg)
     tmpfs_set_memory(proc_read_host(cfg));
     int ret = dev_open_host();
     if (ret < 0)
-        control_fail(125, "cannot open the host's /dev/zero", ret);
+        control_fail_start("cannot open the host's /dev/zero", ret);
     ret = plat_init(&platform, &sentry_client, &why);
     if (ret < 0)
-        control_fail(125, why, ret);
+        control_fail_start(why, ret);
     ret = boot_lock_in(proc_fd, !strcmp(cfg->platform, "ptrace"), cfg->debug, &why);
     if (ret < 0)
-        control_fail(125, why, ret);
+        control_fail_start(why, ret);
     escape_attempt("sentry");
+}
+
+/* What the user asked for cannot be done at this place. */
+_Noreturn static void fail_at(const char *what, const char *where, int err)
+{
+    char text[PATH_MAX + 64];
+
+    snprintf(text, sizeof(text), "%s %s", what, where);
+    control_fail(125, text, err);
 }
 
 /* Everything that the program starts with: its task, mounts, terminal and directory. */
@@ -252,28 +272,28 @@ static struct task *build(const struct boot_config *cfg)
 
     int ret = uts_set(UTS_HOSTNAME, cfg->hostname, strlen(cfg->hostname));
     if (ret < 0)
-        control_fail(125, "the host name", ret);
+        control_fail_start("the host name", ret);
     ret = boot_root(cfg, &root);
     if (ret < 0)
-        control_fail(125, "cannot mount the sandbox's root", ret);
+        control_fail_start("cannot mount the sandbox's root", ret);
     task_limit_affinity(cfg->cpus);
     struct task *init = make_init(cfg, &root);
     struct task *t = init ? make_main(cfg, init) : NULL;
     if (!t)
-        control_fail(125, "cannot make the first process", -ENOMEM);
+        control_fail_start("cannot make the first process", -ENOMEM);
     current = t;
     ret = boot_mounts(cfg, t, &root, &where);
     if (ret < 0)
-        control_fail(125, where, ret);
+        fail_at("cannot mount at", where, ret);
     if (become_user(cfg, t) < 0)
-        control_fail(125, "cannot take the program's user", -ENOMEM);
+        control_fail_start("cannot take the program's user", -ENOMEM);
     path_put(&root);
     ret = add_stdio(t, cfg);
     if (ret < 0)
-        control_fail(125, "cannot pass on standard input and output", ret);
+        control_fail_start("cannot pass on standard input and output", ret);
     ret = enter_cwd(t, cfg->cwd);
     if (ret < 0)
-        control_fail(125, cfg->cwd, ret);
+        fail_at("cannot start in the directory", cfg->cwd, ret);
     return t;
 }
 
@@ -288,7 +308,7 @@ void sentry_main(const struct boot_config *cfg)
         syscall_count_enable();
     int ret = plat_run();
     if (ret < 0)
-        control_fail(125, "cannot start the platform", ret);
+        control_fail_start("cannot start the platform", ret);
     struct task *t = build(cfg);
     control_tell_started();
     ret = start_program(t, cfg);

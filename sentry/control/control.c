@@ -45,14 +45,24 @@ void control_tell_started(void)
     tell(json_pack("{s:s}", "event", "started"));
 }
 
-void control_fail(int code, const char *what, int err)
+_Noreturn static void fail(int code, const char *what, int err, const char *way_out)
 {
-    char why[PATH_MAX + 128];
+    char why[PATH_MAX + 256];
 
-    snprintf(why, sizeof(why), "%s: %s%s", what, strerror(-err), code == 125 ? jail_way_out(err) : "");
+    snprintf(why, sizeof(why), "%s: %s%s", what, strerror(-err), way_out);
     tell(json_pack("{s:s, s:s, s:i}", "event", "failed", "error", why, "code", code));
     plat_shutdown();
     _exit(code);
+}
+
+void control_fail(int code, const char *what, int err)
+{
+    fail(code, what, err, "");
+}
+
+void control_fail_start(const char *what, int err)
+{
+    fail(125, what, err, jail_way_out(err));
 }
 
 void sentry_stopped(int sig)

@@ -14,5 +14,7 @@ void control_open(int fd, bool report);
 void control_tell_started(void);
 /* Tells why the program could not be started and ends the process with this code. */
 _Noreturn void control_fail(int code, const char *what, int err);
+/* The same for a step of the sandbox's own start, with what the user can do about it. */
+_Noreturn void control_fail_start(const char *what, int err);
 /* Serves the runtime's messages; when the runtime is gone the sandbox ends. */
 _Noreturn void control_loop(void);

@@ -162,6 +162,44 @@ def script_without_interpreter_line():
 
 
 @test
+def odd_program_files():
+    with tempfile.TemporaryDirectory() as d:
+        def program(content, mode=0o755):
+            path = pathlib.Path(d, f"program{len(os.listdir(d))}")
+            path.write_bytes(content)
+            path.chmod(mode)
+            return path
+
+        elf = pathlib.Path(shutil.which("true")).read_bytes()
+        one_line(sbox(""), 125, "no program")
+        one_line(sbox("--ro", d, program(b"#!/no/interpreter\n")), 127, "interpreter that it needs.*No such file")
+        one_line(sbox("--ro", d, program(elf.replace(b"/ld-", b"/no-"))), 127, "interpreter that it needs")
+        one_line(sbox("--ro", d, program(elf, 0o644)), 126, "Permission denied")
+        for length in (64, 200, 5000):
+            one_line(sbox("--ro", d, program(elf[:length])), 126, "Exec format error")
+        loop = program(b"")
+        loop.write_bytes(b"#!" + bytes(loop) + b"\n")
+        one_line(sbox("--ro", d, loop), 126, "Too many levels")
+        os.symlink("link", pathlib.Path(d, "link"))
+        one_line(sbox("--ro", d, f"{d}/link"), 126, "Too many levels")
+        os.mkfifo(pathlib.Path(d, "fifo"), 0o755)
+        one_line(sbox("--ro", d, f"{d}/fifo"), 126, "Permission denied")
+        output(sbox("--ro", d, program(b"")), "")
+        output(sbox("--ro", d, program(b"#!/bin/sh\nexit 9")), "", 9)
+
+
+@test
+def mutated_program_files():
+    """Whatever its headers say, a program runs, is refused or dies; the sandbox does none of these."""
+    with tempfile.TemporaryDirectory() as d:
+        pathlib.Path(d).chmod(0o755)
+        shutil.copy(ROOT / "tests/e2e/mutate_elf.py", d)
+        r = sbox("--ro", d, "--user", "nobody", "python3", f"{d}/mutate_elf.py", "150", shutil.which("true"))
+        equal(r.stdout.splitlines()[-1:], ["150 programs tried"], r.stderr[-300:])
+        equal(r.returncode, 0)
+
+
+@test
 def daemons_end_with_the_program():
     r = start("sh", "-c", "sleep 1000 & echo up; exit 0")
     wait_for_line(r, "up")
@@ -187,6 +225,65 @@ def bad_options():
                    "--rw /usr:/", "--rw /no/such/file", "--ro :/x", "--rootfs /no/such/dir", "--rootfs /etc/passwd",
                    "--report /no/such/dir/file"):
         one_line(sbox(*option.split(" "), "true"), 125, option.split(" ")[0])
+
+
+@test
+def failures_name_their_cause():
+    one_line(sbox("--cwd", "/etc/passwd", "true"), 125, "cannot start in the directory /etc/passwd: Not a directory")
+    one_line(sbox("--ro", "/usr:/proc/x", "true"), 125, "cannot mount at /proc/x: Read-only")
+    one_line(sbox("true", env={"HOME": "/" + "x" * 5000}), 125, "HOME is too long")
+    if IS_ROOT:
+        r = sbox("--memory", "1M", "true")
+        if r.returncode:  # there are platforms that it is enough for
+            one_line(r, 125, "--memory limit of 1 MiB is too low")
+    with open("/dev/full", "w") as full:
+        for words in (["help"], ["version"], ["run", "--help"]):
+            r = subprocess.run([SBOX, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+            one_line(r, 125, "cannot write to standard output: No space left")
+
+
+def limited(limit, *args):
+    """As an ordinary user with a limit of ulimit's."""
+    user = ["setpriv", "--reuid", "1234", "--regid", "1234", "--clear-groups"] if IS_ROOT else []
+    return subprocess.run([*user, "bash", "-c", f'ulimit {limit}; exec "$@"', "bash", *command(*args)], capture_output=True,
+                          text=True, timeout=LIMIT, cwd="/usr", stdin=subprocess.DEVNULL)
+
+
+@test
+def limits_of_the_caller():
+    for limit, words in (("-n 100", "open files"), ("-s 100", "stack size"), ("-v 100000", "virtual memory"),
+                         ("-d 20000", "data size"), ("-f 8", "file size")):
+        one_line(limited(limit, "true"), 125, f"limit of {words} is too low.*ulimit {limit[:2]}")
+    for limit in ("-S -n 20", "-S -s 100", "-S -v 300000", "-S -f 0"):
+        output(limited(limit, "echo", "x"), "x\n")
+    one_line(limited("-u 3", "true"), 125, "limit of processes.*ulimit -u")
+
+
+@test
+def namespaces_are_forbidden():
+    def forbidden(kind):
+        script = f'echo 0 > /proc/sys/user/max_{kind}_namespaces && exec "$@"'
+        r = subprocess.run(["unshare", "--user", "--map-root-user", "bash", "-c", script, "bash", *command("true")],
+                           capture_output=True, text=True, timeout=LIMIT, cwd="/usr")
+        one_line(r, 125, f"{kind} namespaces switched off.*sysctl -w user.max_{kind}_namespaces")
+
+    if subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True).returncode:
+        raise Skip("no user namespaces here")
+    for kind in ("user", "pid", "net"):
+        forbidden(kind)
+    r = subprocess.run(["unshare", "--user", *command("true")], capture_output=True, text=True, timeout=LIMIT, cwd="/usr")
+    one_line(r, 125, "may not make namespaces here")
+
+
+@test
+def long_words():
+    big = "x" * 131000  # the kernel's limit of one is 131072
+    output(sbox("sh", "-c", "echo ${#1}", "sh", big), "131000\n")
+    output(sbox("sh", "-c", "echo $#", "sh", *[big] * 12), "12\n")
+    output(sbox("--env", "BIG=" + big, "sh", "-c", "echo ${#BIG}"), "131000\n")
+    output(sbox("--env", "BIG", "sh", "-c", "echo ${#BIG}", env=dict(os.environ, BIG=big)), "131000\n")
+    one_line(sbox("x" * 5000), 127, "xxx")
+    one_line(sbox("/" + "x" * 300), 126, "File name too long")
 
 
 @test
@@ -230,6 +327,33 @@ def working_directory():
         pathlib.Path(d, "here").write_text("text")
         output(sbox("sh", "-c", "pwd; cat here; echo new > here; cat here; ls", cwd=d), f"{d}\ntextnew\nhere\n")
         equal(pathlib.Path(d, "here").read_text(), "text", "the host's file")
+
+
+@test
+def working_directory_that_is_gone_or_hidden():
+    d = tempfile.mkdtemp(dir=BASE)
+    script = f'cd {d}; rmdir {d}; exec "$@"'
+    run = lambda *args: subprocess.run(["sh", "-c", script, "sh", *command(*args)], capture_output=True, text=True,
+                                       timeout=LIMIT)
+    output(run("pwd"), "/\n")
+    os.mkdir(d)
+    one_line(run("--ro", ".", "true"), 125, "--ro .: No such file")
+    with tempfile.TemporaryDirectory(dir=BASE) as outer:
+        inner = pathlib.Path(outer, "inner")
+        inner.mkdir()
+        inner.chmod(0o777)
+        os.chmod(outer, 0)
+        user = ["setpriv", "--reuid", "1234", "--regid", "1234", "--clear-groups"] if IS_ROOT else []
+        fd = os.open(inner, os.O_PATH) if IS_ROOT else None
+        if fd is not None:
+            r = subprocess.run(user + command("pwd"), capture_output=True, text=True, preexec_fn=lambda: os.fchdir(fd))
+            output(r, "/\n")
+            os.close(fd)
+        os.chmod(outer, 0o755)
+    with tempfile.TemporaryDirectory(dir=BASE) as outer:
+        deep = (f'cd {outer}; for i in $(seq 25); do mkdir {"d" * 200}; cd {"d" * 200}; done; exec "$@"')
+        r = subprocess.run(["bash", "-c", deep, "sh", *command("--ro", ".", "true")], capture_output=True, text=True)
+        one_line(r, 125, "path of the current directory is too long")
 
 
 @test
@@ -293,6 +417,19 @@ def rw_and_ro():
         output(sbox("--ro", f"{b}/file:/data/one", "cat", "/data/one"), "old")
         output(sbox("--rw", "a", "sh", "-c", "echo 4 > a/new", cwd=d), "")
         equal((a / "new").read_text(), "4\n")
+
+
+@test
+def full_disk():
+    if not IS_ROOT:
+        raise Skip("only root can mount a small file system")
+    script = 'mount -t tmpfs -o size=1M none "$1" && cd /usr && shift && exec "$@"'
+    program = """cd "$0"; head -c 3000000 /dev/zero > big 2>/dev/null && echo fits
+                 stat -c %s big; echo more > small || echo full; rm big; echo ok > small && cat small"""
+    with tempfile.TemporaryDirectory(dir=BASE) as d:
+        r = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", d, *command("--rw", d, "sh", "-c", program, d)],
+                           capture_output=True, text=True, timeout=LIMIT)
+        output(r, "1048576\nfull\nok\n")
 
 
 @test
@@ -501,6 +638,26 @@ def program_stops_itself():
     p.send_signal(signal.SIGCONT)
     equal(p.wait(LIMIT), 6)
     equal(p.stdout.read(), "back\n")
+
+
+@test
+def whole_sandbox_is_paused():
+    """As a freezer or the machine's sleep does: every process stops where it is, and goes on."""
+    p = start("sh", "-c", "echo ready; read x; sleep 1 & wait; ls /usr > /dev/null; echo end", stdin=subprocess.PIPE)
+    wait_for_line(p, "ready")
+    for _ in range(3):
+        time.sleep(0.1)
+        everyone = [p.pid, *family(p.pid)]
+        for sig in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in everyone:
+                os.kill(pid, sig)
+            time.sleep(0.1)
+        if p.stdin:
+            p.stdin.write("go on\n")
+            p.stdin.close()
+            p.stdin = None
+    equal(p.stdout.read(), "end\n", p.stderr.read())
+    equal(p.wait(LIMIT), 0)
 
 
 # ---- terminal ----
