@@ -47,26 +47,37 @@ static void gofer_release(struct file *f)
     gofer_handle_put(f->priv);
 }
 
+/* Nobody but this sentry changes the size, so that no host call is needed to know it. */
+static bool knows_size(const struct inode *i)
+{
+    return gofer_sb(i)->exclusive && !atomic_load(&gofer_data(i)->mapped);
+}
+
 /* The file's size as it is now; 0 if it cannot be told. */
 static uint64_t size_now(const struct file *f)
 {
-    struct inode *i = f->inode;
     struct stat st;
 
-    if (gofer_sb(i)->exclusive && !atomic_load(&gofer_data(i)->mapped))
-        return atomic_load(&i->size);
+    if (knows_size(f->inode))
+        return atomic_load(&f->inode->size);
     return fstat(handle_fd(f), &st) < 0 ? 0 : (uint64_t)st.st_size;
 }
 
-/* A big read out of the mapped file saves a copy. Bytes, or -EAGAIN: read it the other way. */
+/*
+ * A read out of the mapped file saves a big one its second copy, and a small one the host call. Bytes, or -EAGAIN: read
+ * it the other way.
+ */
 static ssize_t read_mapped(struct file *f, struct uio *u, int64_t *pos)
 {
-    const uint64_t size = size_now(f), at = (uint64_t)*pos;
+    const bool big = u->left >= BIG_READ;
 
+    if (!u->task || (!big && !knows_size(f->inode)))
+        return -EAGAIN;
+    const uint64_t size = size_now(f), at = (uint64_t)*pos;
     if (at >= size)
         return -EAGAIN;
     const uint64_t want = MIN(u->left, size - at);
-    const char *map = gofer_handle_map(f->priv, at + want, size);
+    const char *map = gofer_handle_map(f->priv, at + want, size, big);
     ssize_t n = map ? uio_copy_out(u, map + *pos, want) : -EAGAIN;
     if (n > 0)
         *pos += n;
@@ -76,7 +87,7 @@ static ssize_t read_mapped(struct file *f, struct uio *u, int64_t *pos)
 static ssize_t gofer_read(struct file *f, struct uio *u, int64_t *pos)
 {
     not_cleared char buf[CHUNK];
-    ssize_t done = u->task && u->left >= BIG_READ ? read_mapped(f, u, pos) : -EAGAIN;
+    ssize_t done = read_mapped(f, u, pos);
 
     if (done > 0)
         return done;

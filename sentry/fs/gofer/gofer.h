@@ -144,9 +144,9 @@ struct gofer_handle {           /* fields under the one handle lock, but: */
     unsigned users;             /* open files; 0: on the list of idle ones */
     struct gofer_handle **slot; /* the inode's pointer to this; NULL: none, closed with its last user */
     struct list idle;
-    _Atomic unsigned big_reads; /* so far; saturates */
-    char *_Atomic map;          /* the file's pages, for big reads; NULL: not mapped (yet) */
-    _Atomic uint64_t map_len;   /* bytes; set before map */
+    _Atomic unsigned reads;   /* while it was not mapped, by weight */
+    char *_Atomic map;        /* the file's pages, for reads; NULL: not mapped (yet) */
+    _Atomic uint64_t map_len; /* bytes; set before map */
 };
 
 enum { HANDLE_READ, HANDLE_WRITE, HANDLE_KINDS };
@@ -245,9 +245,10 @@ int gofer_handle_get(struct inode *i, int flags, struct gofer_handle **out) must
 void gofer_handle_put(struct gofer_handle *h);
 /*
  * The file's bytes [0, end) as memory, or NULL where they are not mapped (yet): a file is mapped once it turns out that
- * it is read in big pieces. A page that was cut off by then faults, which the host's copying calls report as EFAULT.
+ * it is read in big pieces, or often. A page that was cut off by then faults, which the host's copying calls report as
+ * EFAULT.
  */
-const char *gofer_handle_map(struct gofer_handle *h, uint64_t end, uint64_t file_size);
+const char *gofer_handle_map(struct gofer_handle *h, uint64_t end, uint64_t file_size, bool big);
 /* Keeps fd, opened with flags, for i's next user; takes it over. */
 void gofer_handle_offer(struct inode *i, int fd, int flags);
 /* A user's hold on any descriptor that is there, preferring the one for writing; NULL: none. want_write: only that. */

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #define MAX_IDLE 4096
-#define BIG_READS_TO_MAP 2
+#define READS_TO_MAP 16 /* small ones */
+#define BIG_READ_WEIGHT 8
 #define MAP_SIZE_MAX (1UL << 30)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -224,12 +225,20 @@ static void map_file(struct gofer_handle *h, uint64_t size)
         munmap(map, size);
 }
 
-const char *gofer_handle_map(struct gofer_handle *h, uint64_t end, uint64_t file_size)
+/* Counts a read. True once: it has been read often enough. */
+static bool pays_to_map(struct gofer_handle *h, bool big)
+{
+    const unsigned weight = big ? BIG_READ_WEIGHT : 1,
+                   before = atomic_fetch_add_explicit(&h->reads, weight, memory_order_relaxed);
+
+    return before < READS_TO_MAP && before + weight >= READS_TO_MAP;
+}
+
+const char *gofer_handle_map(struct gofer_handle *h, uint64_t end, uint64_t file_size, bool big)
 {
     const char *map = atomic_load_explicit(&h->map, memory_order_acquire);
 
-    if (!map && h->mode != O_WRONLY && file_size &&
-        atomic_fetch_add_explicit(&h->big_reads, 1, memory_order_relaxed) + 1 == BIG_READS_TO_MAP) {
+    if (!map && h->mode != O_WRONLY && file_size && pays_to_map(h, big)) {
         map_file(h, file_size);
         map = atomic_load(&h->map);
     }
