@@ -36,6 +36,8 @@ enum plat_event_kind {
     PLAT_EV_SYSCALL, /* the guest made a system call: nr, args, ip */
     PLAT_EV_SIGNAL,  /* a fault (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP): info holds the host's siginfo */
     PLAT_EV_KICK,    /* plat_kick() met the thread in guest code; nothing else happened */
+    PLAT_EV_WAIT,    /* plat_kick() met the thread in a futex wait of the host's, or right before it: nr, args, ip. The
+                        registers are those before the call, so that PLAT_RESUME makes it again */
     PLAT_EV_START,   /* a thread that plat_clone() made is about to run its first instruction */
 };
 
@@ -75,6 +77,7 @@ struct platform_client {
 struct platform_config {
     const char *name;   /* "seccomp" or "ptrace" */
     unsigned pool_size; /* stub processes to keep ready for exec; 0: a sensible default */
+    bool see_all;       /* no call is native (below): for tracing */
 };
 
 /*
@@ -114,12 +117,13 @@ enum plat_clone_kind {
 
 /*
  * Makes a new guest thread out of the stopped thread t, which must be stopped in a system call. The child starts with
- * child_regs and t's FP state; if tls is not NULL its TLS register is set to *tls (else it inherits t's). Its first
+ * child_regs and t's FP state; if tls is not NULL its TLS register is set to *tls (else it inherits t's). With native
+ * futexes, the host clears the word at clear_tid (0: none) and wakes a waiter when the child ends. Its first
  * event is PLAT_EV_START (from a worker, with `cookie`), after which it runs; process_cookie is used for the two
  * process kinds. Returns -errno with nothing made (-EAGAIN, -ENOMEM as the host said).
  */
 int plat_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs, const uint64_t *tls,
-               void *cookie, void *process_cookie, struct plat_thread **out) must_check;
+               uint64_t clear_tid, void *cookie, void *process_cookie, struct plat_thread **out) must_check;
 
 /* Ends the calling guest thread's host thread (not its process). The owner then returns PLAT_GONE. */
 void plat_exit_thread(struct plat_thread *t);
@@ -165,10 +169,17 @@ int plat_set_fpstate(struct plat_thread *t, const void *buf, size_t len) must_ch
 
 /*
  * Performs host system call nr with register arguments in the stopped thread's process and returns its raw result
- * (-errno on failure). Only memory-management calls and arch_prctl are permitted; the stub's own region is refused
+ * (-errno on failure). Only memory-management calls, arch_prctl, and a thread's words (futex wake, set_tid_address,
+ * set_robust_list) are permitted; the stub's own region is refused
  * with -EINVAL. May be called several times in one stop.
  */
 int64_t plat_host_call(struct plat_thread *t, long nr, const uint64_t args[6]) must_check;
+
+/*
+ * From now on all calls of t's process on memory are events, wherever they are about. For good, and for its children.
+ * -ESRCH; -EAGAIN: the host refuses.
+ */
+int plat_see_memory_calls(struct plat_thread *t) must_check;
 
 /* mmap(2) of the caller's host descriptor fd (or -1 with MAP_ANONYMOUS) in the guest. Returns the address or -errno. */
 int64_t plat_mmap(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, int flags, int fd,
@@ -188,6 +199,9 @@ int plat_mmap_batch(struct plat_thread *t, const struct plat_mapping *maps, size
  */
 int plat_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value,
                    uint32_t *out_seen) must_check;
+
+/* The guest address of the robust list that t has registered with the host, 0: none. */
+uint64_t plat_robust_list(const struct plat_thread *t);
 
 /*
  * Copies between sentry memory and the guest memory of t. Any thread may call them while t is stopped or blocked in
@@ -211,6 +225,17 @@ struct plat_layout {
     uint64_t brk_start; /* where the host's brk area starts; brk(2) may be PLAT_CONTINUEd */
     uint64_t mmap_top;  /* the host places new mappings below this address, top down */
     uint64_t task_size; /* first address above user space */
+    /*
+     * Where native memory begins. From here up, the host may perform a guest's mmap of private anonymous memory,
+     * munmap, mprotect, madvise and mremap without an event; brk likewise. So the sentry places what it wants to know
+     * of below, or calls plat_see_memory_calls(). task_size: there is none.
+     */
+    uint64_t native_start;
+    /*
+     * The host serves futex(2) without an event (all but priority inheritance), with a set_robust_list(2) that
+     * plat_robust_list() tells of, and rseq(2). Who wants to wake a waiter has to ask the host then: plat_host_call().
+     */
+    bool native_futex;
 };
 const struct plat_layout *plat_layout(void);
 

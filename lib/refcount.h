@@ -38,3 +38,9 @@ static inline bool ref_put(refcount_t *r)
         abort();
     return n == 1;
 }
+
+/* There are others besides the caller's, just now. */
+static inline bool ref_shared(refcount_t *r)
+{
+    return atomic_load(&r->n) > 1;
+}

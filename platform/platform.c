@@ -41,9 +41,9 @@ void plat_start(struct plat_thread *t, const struct regs *regs)
 }
 
 int plat_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs, const uint64_t *tls,
-               void *cookie, void *process_cookie, struct plat_thread **out)
+               uint64_t clear_tid, void *cookie, void *process_cookie, struct plat_thread **out)
 {
-    return ops->clone(t, kind, child_regs, tls, cookie, process_cookie, out);
+    return ops->clone(t, kind, child_regs, tls, clear_tid, cookie, process_cookie, out);
 }
 
 void plat_exit_thread(struct plat_thread *t)
@@ -106,6 +106,11 @@ int64_t plat_host_call(struct plat_thread *t, long nr, const uint64_t args[6])
     return ops->host_call(t, nr, args);
 }
 
+int plat_see_memory_calls(struct plat_thread *t)
+{
+    return ops->see_memory_calls ? ops->see_memory_calls(t) : 0;
+}
+
 int64_t plat_mmap(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, int flags, int fd, uint64_t off)
 {
     const struct plat_mapping map = {.addr = addr, .len = len, .off = off, .prot = prot, .flags = flags, .fd = fd};
@@ -145,6 +150,11 @@ ssize_t plat_copy_in_v(struct plat_thread *t, void *dst, size_t len, const struc
 ssize_t plat_copy_out_v(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n)
 {
     return ops->copy_out(t, src, len, guest, n);
+}
+
+uint64_t plat_robust_list(const struct plat_thread *t)
+{
+    return ops->robust_list ? ops->robust_list(t) : 0;
 }
 
 void plat_stub_range(const struct plat_thread *t, uint64_t *start, uint64_t *end)

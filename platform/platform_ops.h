@@ -12,7 +12,7 @@ struct platform_ops {
     int (*new_process)(void *cookie, void *process_cookie, struct plat_thread **out);
     void (*start)(struct plat_thread *t, const struct regs *regs);
     int (*clone)(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs, const uint64_t *tls,
-                 void *cookie, void *process_cookie, struct plat_thread **out);
+                 uint64_t clear_tid, void *cookie, void *process_cookie, struct plat_thread **out);
     void (*exit_thread)(struct plat_thread *t);
     void (*kill)(struct plat_thread *t);
     void (*get)(struct plat_thread *t);
@@ -25,12 +25,14 @@ struct platform_ops {
     ssize_t (*get_fpstate)(struct plat_thread *t, void *buf, size_t cap);
     int (*set_fpstate)(struct plat_thread *t, const void *buf, size_t len);
     int64_t (*host_call)(struct plat_thread *t, long nr, const uint64_t args[6]);
+    int (*see_memory_calls)(struct plat_thread *t); /* NULL: they always are events */
     int64_t (*mmap)(struct plat_thread *t, const struct plat_mapping *map);
     int (*mmap_batch)(struct plat_thread *t, const struct plat_mapping *maps, size_t n);
     int (*cmpxchg32)(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen);
     /* One sentry buffer and n guest ranges; out: to the guest. */
     ssize_t (*copy_in)(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n);
     ssize_t (*copy_out)(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n);
+    uint64_t (*robust_list)(const struct plat_thread *t); /* NULL: no native futexes */
     void (*stub_range)(const struct plat_thread *t, uint64_t *start, uint64_t *end);
     const struct plat_layout *(*layout)(void);
     void (*block_begin)(void);

@@ -112,7 +112,8 @@ static int greet(const char **out_why)
     image.syscall_ip = h.base + CODE_OFFSET + (uint64_t)(stub_image_syscall - stub_image_start);
     image.cmpxchg_ip = h.base + CODE_OFFSET + (uint64_t)(stub_image_cmpxchg - stub_image_start);
     image.scratch = h.base + DATA_OFFSET;
-    layout = (struct plat_layout){.brk_start = h.brk, .mmap_top = h.base, .task_size = IMAGE_TASK_SIZE};
+    layout = (struct plat_layout){
+        .brk_start = h.brk, .mmap_top = h.base, .task_size = IMAGE_TASK_SIZE, .native_start = IMAGE_TASK_SIZE};
     find_vdso(h.stack_pointer);
     return 0;
 }

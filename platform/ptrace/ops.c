@@ -110,7 +110,8 @@ static void pt_start(struct plat_thread *t, const struct regs *regs)
 }
 
 static int pt_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs,
-                    const uint64_t *tls, void *cookie, void *process_cookie, struct plat_thread **out)
+                    const uint64_t *tls, uint64_t clear_tid unused_arg, void *cookie, void *process_cookie,
+                    struct plat_thread **out)
 {
     struct clone_request c = {
         .kind = kind, .regs = child_regs, .tls = tls, .cookie = cookie, .process_cookie = process_cookie};

@@ -209,7 +209,7 @@ static uint64_t child_stack(const struct plat_thread *t, const struct plat_threa
 }
 
 static struct stub_job clone_job(const struct plat_thread *t, const struct plat_thread *child,
-                                 enum plat_clone_kind kind, const uint64_t *tls, uint64_t token)
+                                 enum plat_clone_kind kind, const uint64_t *tls, uint64_t clear_tid, uint64_t token)
 {
     struct stub_job job = {.op = kind == PLAT_CLONE_FORK ? STUB_FORK : STUB_CLONE_VM,
                            .nr = SYS_clone,
@@ -219,7 +219,12 @@ static struct stub_job clone_job(const struct plat_thread *t, const struct plat_
 
     if (kind != PLAT_CLONE_FORK)
         job.args[1] = child_stack(t, child);
-    job.args[4] = tls ? *tls : 0; /* x86-64's order of arguments */
+    /* x86-64's order of arguments */
+    job.args[4] = tls ? *tls : 0;
+    if (clear_tid && sc_host.native_futex) {
+        job.args[0] |= CLONE_CHILD_CLEARTID;
+        job.args[3] = clear_tid;
+    }
     return job;
 }
 
@@ -278,8 +283,8 @@ static int close_inherited(struct plat_thread *t, struct plat_thread *child, uns
     return (int)job_call(child, SYS_close_range, all);
 }
 
-int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, void *cookie,
-                 struct plat_thread **out)
+int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, uint64_t clear_tid,
+                 void *cookie, struct plat_thread **out)
 {
     struct pending p = {0};
 
@@ -295,7 +300,7 @@ int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_
         child_discard(child);
         return ret;
     }
-    const struct stub_job job = clone_job(t, child, kind, tls, p.token);
+    const struct stub_job job = clone_job(t, child, kind, tls, clear_tid, p.token);
     ret = clone_and_wait(t, child, &p, &job);
     const bool claimed = pending_remove(&p);
     if (ret == 0)

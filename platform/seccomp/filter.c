@@ -8,11 +8,13 @@
  *   trapped    guest calls that need all registers more often than not (a signal sent is mostly sent to oneself, and
  *              is delivered when the call returns), or that the stub has to do in the guest's place: SIGSYS takes them
  *              into the handler at once, which is cheaper than to stop them twice.
+ *   native     guest calls that are the host's business alone, see native.c.
  *   refused    calls that are not x86-64's own: ENOSYS, as from a kernel without that emulation.
  *
  * Numbers are compared in 32 bits, as the kernel does. There is no default that lets anything pass.
  */
 #include "platform/seccomp/internal.h"
+#include "platform/seccomp/program.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -23,39 +25,6 @@
 
 #define REFUSE (SECCOMP_RET_ERRNO | ENOSYS)
 #define FOREIGN_NUMBERS 0x40000000U /* x32, and everything that is negative */
-
-struct program {
-    struct sock_filter *insns;
-    size_t n, cap;
-};
-
-static void emit(struct program *p, uint16_t code, uint8_t yes, uint8_t no, uint32_t k)
-{
-    if (p->n < p->cap)
-        p->insns[p->n] = (struct sock_filter){code, yes, no, k};
-    p->n++;
-}
-
-static void load(struct program *p, size_t offset)
-{
-    emit(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
-}
-
-static void answer(struct program *p, uint32_t action)
-{
-    emit(p, BPF_RET | BPF_K, 0, 0, action);
-}
-
-static void answer_if_equal(struct program *p, uint32_t value, uint32_t action)
-{
-    emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, value);
-    answer(p, action);
-}
-
-#define LOW(field) offsetof(struct seccomp_data, field)
-#define HIGH(field) (offsetof(struct seccomp_data, field) + 4)
-#define LOW_ARG(i) (offsetof(struct seccomp_data, args) + 8 * (i))
-#define HIGH_ARG(i) (LOW_ARG(i) + 4)
 
 /* Skips the next `len` instructions unless the accumulator is `value`. */
 static void unless_equal_skip(struct program *p, uint32_t value, uint8_t len)
@@ -138,6 +107,8 @@ size_t filter_build(struct sock_filter *out, size_t cap)
     load(&p, LOW(nr));
     emit(&p, BPF_JMP | BPF_JGE | BPF_K, 0, 1, FOREIGN_NUMBERS);
     answer(&p, REFUSE);
+    if (!see_all)
+        native_pass(&p);
     if (trap_everything) {
         answer(&p, SECCOMP_RET_TRAP);
         return p.n;

@@ -8,6 +8,11 @@ int frame_read(struct plat_thread *t unused_arg, siginfo_t *out_info unused_arg)
     return -ENOSYS;
 }
 
+bool frame_at_call(struct plat_thread *t unused_arg)
+{
+    return false;
+}
+
 void frame_call_event(struct plat_thread *t unused_arg)
 {
 }

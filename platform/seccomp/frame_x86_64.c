@@ -86,6 +86,14 @@ int frame_read(struct plat_thread *t, siginfo_t *out_info)
     return 0;
 }
 
+bool frame_at_call(struct plat_thread *t)
+{
+    static const uint8_t syscall_insn[SYSCALL_INSN_LEN] = {0x0f, 0x05};
+    uint8_t insn[SYSCALL_INSN_LEN];
+
+    return memory_read(t, insn, t->regs.rip, sizeof(insn)) == 0 && !memcmp(insn, syscall_insn, sizeof(insn));
+}
+
 void frame_call_event(struct plat_thread *t)
 {
     const struct regs *r = &t->regs;

@@ -11,7 +11,7 @@
  * then catches before the guest sees it.
  *
  *   notify.c    the listener: ioctls and nothing else
- *   filter.c    the filter: which call is let through, notified or trapped
+ *   filter.c    the filter: which call is let through, notified or trapped; native.c: those that we need not see
  *   zygote.c    the first stub process; pool.c: others forked from it, ready for exec
  *   process.c   host processes, address spaces (areas), the use of pids; reap.c: their ends
  *   thread.c    guest threads: look-up by tid, references, kicks
@@ -112,11 +112,13 @@ struct plat_thread {
 struct stub_layout {
     uint64_t start, end, areas;
     uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip;
+    uint64_t undo; /* address of the program for native_undo(), in the stub's data */
 };
 extern struct stub_layout sc_stub;
 extern struct plat_layout sc_host;
 extern const struct platform_client *sc_client;
 extern bool sc_force_trap;   /* for tests: be like such a host */
+extern bool see_all;         /* no call is native */
 extern bool trap_everything; /* the host cannot keep a received notice from being interrupted (before Linux 5.19) */
 
 static inline uint64_t area_address(unsigned area)
@@ -137,6 +139,20 @@ int notify_addfd(uint64_t id, int fd) must_check;
 
 /* ---- filter.c ---- */
 size_t filter_build(struct sock_filter *out, size_t cap);
+
+/* ---- native.c ---- */
+struct program;
+/* Tells in sc_host what is native; needs the stub's addresses. */
+void native_announce(void);
+/* The part of the filter that passes native calls. */
+void native_pass(struct program *p);
+/* The second filter, which has calls on memory trapped; as filter_build(). */
+size_t native_build_undo(struct sock_filter *out, size_t cap);
+/* Puts the process of t behind the second filter. -ESRCH; -EAGAIN: it has threads that cannot be brought behind it. */
+int native_undo(struct plat_thread *t) must_check;
+/* A native call that may be interrupted while it waits. */
+bool native_waits(uint64_t nr, const uint64_t args[6]);
+uint64_t native_robust_list(const struct plat_thread *t);
 
 /* ---- zygote.c ---- */
 /* Makes the zygote and takes over its listener; on return its READY report can be received. */
@@ -259,8 +275,8 @@ void job_exit(struct plat_thread *t);
  * plat_clone() up to the child's first report: *out is stopped in its handler and owned by the caller. The reference is
  * the caller's; a new process is not handed out yet.
  */
-int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, void *cookie,
-                 struct plat_thread **out) must_check;
+int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, uint64_t clear_tid,
+                 void *cookie, struct plat_thread **out) must_check;
 /* The first report of a thread that nobody knows. Returns the thread, or NULL if no clone is waiting for it. */
 struct plat_thread *clone_claim(const struct seccomp_notif *n);
 /* A process died that is in no table: it may be a child that has not reported. */
@@ -291,6 +307,7 @@ int reaper_start(void) must_check;
 /* ---- frame_ARCH.c ---- */
 /* Reads registers and siginfo from the frame of a STOP_HANDLER thread. -ESRCH: it is being killed. */
 int frame_read(struct plat_thread *t, siginfo_t *out_info) must_check;
+bool frame_at_call(struct plat_thread *t);         /* the next instruction is a system call's */
 void frame_call_event(struct plat_thread *t);      /* the trapped call that the registers hold becomes t->event */
 int frame_write(struct plat_thread *t) must_check; /* the registers, if they changed */
 ssize_t frame_get_fpstate(struct plat_thread *t, void *buf, size_t cap) must_check;

@@ -10,7 +10,7 @@
 struct stub_layout sc_stub;
 struct plat_layout sc_host;
 const struct platform_client *sc_client;
-bool sc_force_trap, trap_everything;
+bool sc_force_trap, trap_everything, see_all;
 
 static struct plat_thread *zygote;
 static unsigned pool_size;
@@ -60,6 +60,7 @@ static int sc_init(const struct platform_config *cfg, const struct platform_clie
 
     sc_client = c;
     pool_size = cfg->pool_size;
+    see_all = cfg->see_all;
     sc_threads_init();
     *out_why = "cannot prepare the platform's workers";
     int ret = workers_init();
@@ -98,11 +99,12 @@ static void sc_start(struct plat_thread *t, const struct regs *regs)
 }
 
 static int sc_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs,
-                    const uint64_t *tls, void *cookie, void *process_cookie, struct plat_thread **out)
+                    const uint64_t *tls, uint64_t clear_tid, void *cookie, void *process_cookie,
+                    struct plat_thread **out)
 {
     struct plat_thread *child;
 
-    int ret = clone_thread(t, kind, tls, cookie, &child);
+    int ret = clone_thread(t, kind, tls, clear_tid, cookie, &child);
     if (ret < 0)
         return ret;
     if (kind != PLAT_CLONE_THREAD && !sc_process_hand_out(child->process, process_cookie)) {
@@ -202,11 +204,13 @@ const struct platform_ops seccomp_platform = {
     .get_fpstate = sc_get_fpstate,
     .set_fpstate = sc_set_fpstate,
     .host_call = memory_host_call,
+    .see_memory_calls = native_undo,
     .mmap = memory_map,
     .mmap_batch = memory_map_batch,
     .cmpxchg32 = memory_cmpxchg,
     .copy_in = memory_in,
     .copy_out = memory_out,
+    .robust_list = native_robust_list,
     .stub_range = sc_stub_range,
     .layout = sc_layout,
     .block_begin = worker_block_begin,

@@ -48,6 +48,19 @@ static void call_event(struct plat_thread *t, const struct seccomp_notif *n)
     memcpy(t->event.args, n->data.args, sizeof(t->event.args));
 }
 
+/* A kick may have met the thread in a wait of the host's, which the kernel has set back to the instruction. */
+static void kick_event(struct plat_thread *t)
+{
+    frame_call_event(t);
+    t->regs.orig_nr = (uint64_t)-1;
+    if (native_waits(t->event.nr, t->event.args) && frame_at_call(t)) {
+        t->event.kind = PLAT_EV_WAIT;
+        t->event.ip += SYSCALL_INSN_LEN;
+    } else {
+        t->event = (struct plat_event){.kind = PLAT_EV_KICK};
+    }
+}
+
 /* The event of a report. 1: it came to nothing (a kick that is served already). */
 static int report_event(struct plat_thread *t, uint64_t kind)
 {
@@ -61,7 +74,7 @@ static int report_event(struct plat_thread *t, uint64_t kind)
         frame_call_event(t);
         return 0;
     case STUB_KICK_SIGNAL:
-        t->event = (struct plat_event){.kind = PLAT_EV_KICK};
+        kick_event(t);
         return atomic_exchange(&t->kick, false) ? 0 : 1;
     case SIGSEGV:
     case SIGBUS:

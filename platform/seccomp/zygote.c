@@ -88,8 +88,12 @@ static int greet(int socket_fd)
                                    .site_ip = h.site_ip,
                                    .close_ip = h.close_ip,
                                    .prctl_ip = h.prctl_ip,
-                                   .sigreturn_ip = h.sigreturn_ip};
-    sc_host = (struct plat_layout){.vdso = h.vdso, .brk_start = h.brk, .mmap_top = h.mmap_top, .task_size = TASK_SIZE};
+                                   .sigreturn_ip = h.sigreturn_ip,
+                                   .undo = h.undo};
+    sc_host = (struct plat_layout){
+        .vdso = h.vdso, .brk_start = h.brk, .mmap_top = h.mmap_top, .task_size = TASK_SIZE, .native_start = TASK_SIZE};
+    if (!see_all)
+        native_announce();
     return 0;
 }
 
@@ -107,11 +111,11 @@ static int send_filter(int socket_fd)
     trap_everything = sc_force_trap || !flag_known(SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
     if (!trap_everything)
         message.flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    size_t n = filter_build(message.insns, ARRAY_SIZE(message.insns));
-    if (n > ARRAY_SIZE(message.insns))
+    message.count = filter_build(message.insns, ARRAY_SIZE(message.insns));
+    message.undo_count = native_build_undo(message.undo, ARRAY_SIZE(message.undo));
+    if (message.count > ARRAY_SIZE(message.insns) || message.undo_count > ARRAY_SIZE(message.undo))
         return -E2BIG;
-    const size_t len = offsetof(struct stub_filter, insns) + n * sizeof(message.insns[0]);
-    return send(socket_fd, &message, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -EIO;
+    return send(socket_fd, &message, sizeof(message), MSG_NOSIGNAL) == sizeof(message) ? 0 : -EIO;
 }
 
 /* The stub cannot tell us that it is behind its filter, as telling is a call too: look until descriptor 0 is there. */

@@ -20,6 +20,7 @@
 #define STUB_STACK_OFFSET 8192UL /* of the signal stack in the area */
 #define STUB_JOBS_MAX 48UL
 #define STUB_FILTER_MAX 256 /* instructions */
+#define STUB_UNDO_MAX 32
 #define STUB_SOCKET_FD 3
 #define STUB_KICK_SIGNAL 10 /* SIGUSR1: not queued, however often it is sent */
 
@@ -56,12 +57,15 @@ struct stub_hello {
     uint64_t areas;                                     /* address of area 0 */
     uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip; /* addresses after the stub's system call instructions */
     uint64_t vdso, brk, mmap_top;
+    uint64_t undo; /* address of the struct sock_fprog for the second filter */
 };
 
-/* The answer to it: for seccomp(2). */
+/* The answer to it: for seccomp(2), now and, as a job of single processes, later. */
 struct stub_filter {
     uint64_t flags;
+    uint64_t count, undo_count;
     struct sock_filter insns[STUB_FILTER_MAX];
+    struct sock_filter undo[STUB_UNDO_MAX];
 };
 
 /* What the host kernel saves at a signal: its ucontext, and the siginfo that follows it (x86-64). */

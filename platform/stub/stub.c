@@ -32,6 +32,8 @@ extern const char stub_site[] HIDDEN, stub_close_site[] HIDDEN, stub_prctl_site[
 extern const char stub_cmpxchg_insn[] HIDDEN, stub_cmpxchg_fault[] HIDDEN;
 extern const char __ehdr_start[] HIDDEN, _end[] HIDDEN;
 
+static struct stub_filter message; /* kept for the second filter */
+static struct sock_fprog undo;
 static char stub_areas[(STUB_AREAS + 1) * STUB_AREA_SIZE] __attribute__((aligned(4096)));
 
 #define SIGNAL_SEGV 11
@@ -192,13 +194,13 @@ static void say_hello(const uint64_t *sp, uint64_t areas)
         .vdso = find_vdso(sp),
         .brk = (uint64_t)init_call(SYS_brk, 0, 0, 0, 0, 0, 0),
         .mmap_top = top + 4096,
+        .undo = (uint64_t)&undo,
     };
     init_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&h, sizeof(h), 0, 0, 0);
 }
 
 void stub_main(uint64_t *sp)
 {
-    struct stub_filter message;
     uint64_t areas = ((uint64_t)stub_areas + STUB_AREA_SIZE - 1) & ~(STUB_AREA_SIZE - 1);
 
     /* A huge page for a few touched ones would be cleared for every process. */
@@ -206,11 +208,11 @@ void stub_main(uint64_t *sp)
     set_handlers(areas);
     say_hello(sp, areas);
     long n = init_call(SYS_recvfrom, STUB_SOCKET_FD, (uint64_t)&message, sizeof(message), 0, 0, 0);
-    n -= (long)offsetof(struct stub_filter, insns);
-    struct sock_fprog prog = {(unsigned short)((unsigned long)n / sizeof(message.insns[0])), message.insns};
+    struct sock_fprog prog = {(unsigned short)message.count, message.insns};
+    undo = (struct sock_fprog){(unsigned short)message.undo_count, message.undo};
     /* Descriptor 0 is the lowest free one: the sentry takes the listener from there. */
     long fd = init_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, message.flags, (uint64_t)&prog, 0, 0, 0);
-    if (n <= 0 || fd != 0) {
+    if (n != sizeof(message) || fd != 0) {
         init_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&fd, sizeof(fd), 0, 0, 0);
         init_call(SYS_exit_group, 1, 0, 0, 0, 0, 0);
     }

@@ -234,7 +234,7 @@ static void limit_gofers(const struct boot_config *cfg)
 
 static void prepare(const struct boot_config *cfg)
 {
-    const struct platform_config platform = {.name = cfg->platform};
+    const struct platform_config platform = {.name = cfg->platform, .see_all = cfg->strace};
     const char *why = "";
 
     control_open(cfg->control_fd, cfg->want_report);

@@ -58,6 +58,7 @@ static const int plain_calls[] = {
     /* threads */
     CALL(futex),
     CALL(set_robust_list),
+    CALL(get_robust_list),
     CALL(rseq),
     CALL(sched_yield),
     CALL(gettid),

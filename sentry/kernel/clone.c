@@ -173,9 +173,11 @@ static int child_host_thread(struct task *c, struct task *t, const struct clone_
     *regs_result(&regs) = 0;
     if (req->stack)
         *regs_sp(&regs) = req->stack;
-    ret = plat_clone(t->pt, kind, &regs, req->flags & CLONE_SETTLS ? &req->tls : NULL, c, c->tg, &pt);
+    const uint64_t clear_tid = kind != PLAT_CLONE_FORK && plat_layout()->native_futex ? c->clear_child_tid : 0;
+    ret = plat_clone(t->pt, kind, &regs, req->flags & CLONE_SETTLS ? &req->tls : NULL, clear_tid, c, c->tg, &pt);
     if (ret < 0)
         return ret;
+    c->host_clears_tid = clear_tid != 0;
     c->pt = pt;
     return 0;
 }

@@ -380,6 +380,7 @@ void task_exec_commit(struct task *t, struct plat_thread *new_pt, struct mm *new
     if (t->mm)
         futex_exit(t);
     t->clear_child_tid = 0;
+    t->host_clears_tid = false;
     t->robust_list = 0;
     t->restart.fn = NULL;
     unshare_files(t);

@@ -1,6 +1,8 @@
 /*
  * Futexes, futex(2): waiters hashed by the word they wait on. The word itself lives in guest memory; its value is
  * compared under the bucket's lock, so a wake that follows a change of the word cannot fall between.
+ *
+ * Where the platform has native futexes, the host's kernel does all that, and what is left is the end of a thread.
  */
 #pragma once
 
@@ -33,5 +35,7 @@ long futex_requeue(struct task *t, uint64_t from, uint64_t to, bool private_key,
 /* FUTEX_WAKE_OP. */
 long futex_wake_op(struct task *t, uint64_t addr1, uint64_t addr2, bool private_key, int n1, int n2, uint32_t op);
 
+/* The guest address that t registered by set_robust_list(2), 0: none. */
+uint64_t futex_robust_list(const struct task *t);
 /* The end of a thread, or of its memory at execve: robust list, clear_child_tid. In the task's own worker. */
 void futex_exit(struct task *t);

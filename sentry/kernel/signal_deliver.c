@@ -56,6 +56,7 @@ static void settle_call(struct delivery *d, struct regs *regs, uint64_t flags)
 
     if (!d->call)
         return;
+    *regs_ip(regs) = d->call->ip; /* they may still be those before the call: PLAT_EV_WAIT */
     if (d->ret == -ERESTARTSYS || d->ret == -ERESTARTNOHAND || d->ret == -ERESTART_RESTARTBLOCK)
         d->ret = -EINTR;
     if (again)

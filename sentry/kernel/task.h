@@ -71,6 +71,7 @@ struct task {
 
     char comm[TASK_COMM_LEN];     /* (T) */
     uint64_t clear_child_tid;     /* (o) guest address, 0: none */
+    bool host_clears_tid;         /* (o) the host does that: plat_clone() */
     uint64_t robust_list;         /* (o) guest address of struct robust_list_head */
     size_t robust_list_len;       /* (o) */
     struct restart_block restart; /* (o) */

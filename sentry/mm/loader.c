@@ -158,14 +158,19 @@ static int place_program(struct object *o)
     return 0;
 }
 
-/* The interpreter goes where the host finds room for the whole of it; its segments then replace that reservation. */
-static int place_interpreter(struct plat_thread *pt, struct object *o)
+/*
+ * The interpreter goes where mappings of files go, or else where the host finds room for the whole of it; its segments
+ * then replace that reservation.
+ */
+static int place_interpreter(struct plat_thread *pt, struct mm *mm, struct object *o)
 {
     const uint64_t size = o->image.high - o->image.low;
 
     if (!o->file || !o->header.position_independent)
         return 0;
-    int64_t at = plat_mmap(pt, 0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int64_t at = (int64_t)(mm_place(mm, size) & ~(o->image.alignment - 1));
+    if (!at)
+        at = plat_mmap(pt, 0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at < 0)
         return (int)at;
     o->bias = (uint64_t)at - o->image.low;
@@ -269,7 +274,7 @@ static int write_stack(struct plat_thread *pt, const struct load *l, const struc
 }
 
 /* Notes in the tree what was mapped, and where code and data lie. */
-static int fill_mm(struct mm *mm, const struct load *l)
+static int fill_mm(struct mm *mm, struct plat_thread *pt, const struct load *l)
 {
     int ret = 0;
 
@@ -296,17 +301,20 @@ static int fill_mm(struct mm *mm, const struct load *l)
     mm->stack_end = l->stack_end;
     mm->exe = file_get(l->exe.file);
     mm_unlock(mm);
+    for (size_t i = 0; ret == 0 && i < l->count; i++)
+        if (l->files[i])
+            ret = mm_watch_range(mm, pt, l->maps[i].addr, l->maps[i].addr + l->maps[i].len);
     return ret;
 }
 
-static int place_and_map(struct plat_thread *pt, struct load *l, const struct load_request *req)
+static int place_and_map(struct plat_thread *pt, struct mm *mm, struct load *l, const struct load_request *req)
 {
     int ret = place_program(&l->exe);
 
     if (ret == 0)
         ret = place_stack(pt, l, req->stack_size);
     if (ret == 0)
-        ret = place_interpreter(pt, &l->interp);
+        ret = place_interpreter(pt, mm, &l->interp);
     if (ret == 0)
         ret = add_object(l, &l->exe);
     if (ret == 0 && l->interp.file)
@@ -328,14 +336,15 @@ int load_program(struct task *t, struct plat_thread *pt, const struct load_reque
     *out = (struct loaded){.mm = mm_new()};
     if (!l || !out->mm)
         goto out;
+    mm_choose_files_top(out->mm);
     l->exe.file = req->exe;
     ret = read_headers(&l->exe);
     if (ret == 0)
         ret = open_interpreter(t, l);
     if (ret == 0)
-        ret = place_and_map(pt, l, req);
+        ret = place_and_map(pt, out->mm, l, req);
     if (ret == 0)
-        ret = fill_mm(out->mm, l);
+        ret = fill_mm(out->mm, pt, l);
     if (ret == 0)
         ret = write_stack(pt, l, req, out);
     if (ret == 0) {

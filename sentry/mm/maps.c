@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -211,13 +212,14 @@ int mm_host_stat(struct task *t, struct mm_stat *out)
     return 0;
 }
 
-int mm_host_thread_ns(pid_t host_tid, int64_t *out)
+/* The number that a file of a host thread begins with. -ESRCH, -ENOSYS; -EINVAL: it begins with something else. */
+static int host_thread_number(pid_t host_tid, const char *name, int64_t *out)
 {
-    char path[64], text[64];
+    char path[64], text[64], *end;
 
     if (host_proc < 0)
         return -ENOSYS;
-    snprintf(path, sizeof(path), "%d/schedstat", (int)host_tid);
+    snprintf(path, sizeof(path), "%d/%s", (int)host_tid, name);
     int fd = openat(host_proc, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -ESRCH;
@@ -226,6 +228,20 @@ int mm_host_thread_ns(pid_t host_tid, int64_t *out)
     if (n <= 0)
         return -ESRCH;
     text[n] = '\0';
-    *out = strtoll(text, NULL, 10);
-    return 0;
+    *out = strtoll(text, &end, 10);
+    return end == text ? -EINVAL : 0;
+}
+
+int mm_host_thread_ns(pid_t host_tid, int64_t *out)
+{
+    return host_thread_number(host_tid, "schedstat", out);
+}
+
+bool mm_host_waits(pid_t host_tid)
+{
+    int64_t nr;
+
+    /* "running", or the number of the call in which the thread sleeps */
+    return plat_layout()->native_futex && host_thread_number(host_tid, "syscall", &nr) == 0 &&
+           (nr == SYS_futex || nr == SYS_futex_waitv);
 }

@@ -70,6 +70,11 @@ void mm_get(struct mm *mm)
     ref_get(&mm->refs);
 }
 
+bool mm_is_shared(struct mm *mm)
+{
+    return ref_shared(&mm->refs);
+}
+
 struct mm *task_mm_get(struct task *t)
 {
     lock(&tasks_lock);

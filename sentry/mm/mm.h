@@ -4,7 +4,8 @@
  * The host kernel is the memory manager: pages, faults and copy on write are its business. What the sentry keeps is a
  * tree of the mappings it must know: those of files and shared memory (for futex keys, /proc/PID/maps, and to hold the
  * inode), each struct vma covering [start, end). Private anonymous memory need not be in the tree, since the host may
- * choose its address without our seeing it; a later file mapping over it, or munmap, is always seen.
+ * choose its address without our seeing it; a later file mapping over it, or munmap, is always seen: what is in the
+ * tree lies below the platform's native region (place.c), or the platform is told to let nothing pass unseen.
  */
 #pragma once
 
@@ -47,6 +48,8 @@ struct mm {
     uint64_t hidden_start, hidden_end; /* the ASLR gap below the mmap top: ours, not shown */
     uint64_t auxv[48];                 /* as given to the program, pairs up to AT_NULL */
     struct file *exe;                  /* counted: the program file, /proc/PID/exe */
+    uint64_t files_top;                /* mappings of files and shared memory are placed below, 0: by the host */
+    bool sees_all;                     /* nothing is native here (any more) */
 };
 
 struct mm *mm_new(void) must_check;
@@ -54,9 +57,24 @@ struct mm *mm_new(void) must_check;
 struct mm *mm_fork(struct mm *mm) must_check;
 void mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
+/* Other tasks use it too, or somebody looks at it just now. */
+bool mm_is_shared(struct mm *mm);
 
 /* t's memory, referenced; NULL: it has none (any more). Takes tasks_lock. */
 struct mm *task_mm_get(struct task *t) must_check;
+
+/* Draws files_top for a fresh address space: the address that the first placed mapping ends at. */
+void mm_choose_files_top(struct mm *mm);
+/*
+ * An address for a mapping of len bytes (whole pages) that is to be in the tree, free as far as the tree knows; 0: let
+ * the host choose.
+ */
+uint64_t mm_place(struct mm *mm, uint64_t len);
+/*
+ * To be called when [start, end) has come into the tree, with pt stopped in that memory's process: if native calls
+ * could change it behind our back, there are none from now on. -errno of plat_see_memory_calls().
+ */
+int mm_watch_range(struct mm *mm, struct plat_thread *pt, uint64_t start, uint64_t end) must_check;
 
 /* Every user of the tree and the fields beside it goes through this pair. */
 void mm_lock(struct mm *mm);
@@ -96,6 +114,9 @@ int mm_host_reopen(int fd) must_check;
 
 /* CPU time, ns, of the stub thread with this host id. -ESRCH, or -ENOSYS where the host's /proc is not at hand. */
 int mm_host_thread_ns(pid_t host_tid, int64_t *out) must_check;
+
+/* Whether that thread sleeps in a native futex wait. */
+bool mm_host_waits(pid_t host_tid);
 
 /* Gives the descriptor of a procfs directory that shows the stub processes (boot, before lock-in); taken over. */
 void mm_set_host_proc(int dirfd);

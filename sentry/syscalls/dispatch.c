@@ -147,19 +147,45 @@ static __attribute__((noinline)) long call_traced(struct task *t, const struct s
     return ret;
 }
 
-static struct plat_resume on_syscall(struct task *t, const struct plat_event *ev)
+static struct sysargs call_of(const struct plat_event *ev)
 {
     struct sysargs a = {.nr = ev->nr, .ip = ev->ip};
-    long ret;
 
     for (int i = 0; i < 6; i++)
         a.a[i] = ev->args[i];
+    return a;
+}
+
+static struct plat_resume on_syscall(struct task *t, const struct plat_event *ev)
+{
+    struct sysargs a = call_of(ev);
+    long ret;
+
     if (unlikely(strace_on())) {
         ret = call_traced(t, &a);
     } else {
         ret = call_handler(t, &a);
     }
     return finish_syscall(t, &a, ret);
+}
+
+/* A wait that the host performs was interrupted: by a handler it ends with EINTR, otherwise it goes on. */
+static struct plat_resume on_wait(struct task *t, const struct plat_event *ev)
+{
+    const struct sysargs a = call_of(ev);
+
+    for (;;) {
+        long ret = -ERESTARTSYS;
+        enum sig_outcome outcome = SIG_NONE;
+        if (atomic_load(&t->signal_wake))
+            outcome = signal_deliver(t, &ret, &a);
+        if (outcome == SIG_FATAL)
+            return fatal(t, ret);
+        if (outcome == SIG_HANDLED)
+            return finish_stop(t);
+        if (leave_sentry(t))
+            return resume(PLAT_RESUME, 0);
+    }
 }
 
 static struct plat_resume on_start(struct task *t)
@@ -213,6 +239,9 @@ struct plat_resume sentry_event(void *cookie, struct plat_thread *pt unused_arg,
         break;
     case PLAT_EV_START:
         r = on_start(t);
+        break;
+    case PLAT_EV_WAIT:
+        r = on_wait(t, ev);
         break;
     case PLAT_EV_KICK:
     default:

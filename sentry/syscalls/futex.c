@@ -157,7 +157,7 @@ long sys_get_robust_list(struct task *t, const struct sysargs *a)
         may = signal_may_send(t, target->tg, SIGKILL);
         unlock(&tasks_lock);
     }
-    head = target->robust_list;
+    head = futex_robust_list(target);
     if (target != t)
         task_put(target);
     if (!may)

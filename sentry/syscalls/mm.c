@@ -1,7 +1,7 @@
 /*
  * The mmap family. What registers say completely, the host performs itself (SYS_CONTINUE): private anonymous memory,
  * unmapping, protection, advice. What involves one of our files is done with the platform's help, and noted in the
- * tree.
+ * tree. Much of the former the platform lets pass without asking: what is said here of native memory in platform.h.
  */
 #include "sentry/mm/mm.h"
 #include "lib/checked.h"
@@ -96,6 +96,17 @@ static int check_request(struct task *t, struct mmap_request *m)
     return 0;
 }
 
+/* A hint that leads into native memory, or none, is replaced by one that does not. */
+static uint64_t place_file(struct task *t, const struct mmap_request *m)
+{
+    const bool as_told = m->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT);
+
+    if (as_told || (m->addr && m->addr < plat_layout()->native_start))
+        return m->addr;
+    const uint64_t place = mm_place(t->mm, m->len);
+    return place ? place : m->addr;
+}
+
 /* Maps the file by the platform and notes it. */
 static int64_t map_file(struct task *t, const struct mmap_request *m)
 {
@@ -106,7 +117,7 @@ static int64_t map_file(struct task *t, const struct mmap_request *m)
     if (ret < 0)
         return ret;
     const int64_t addr =
-        plat_mmap(t->pt, m->addr, m->len, m->prot, m->flags & ~MAP_ANONYMOUS, host_fd, m->offset + delta);
+        plat_mmap(t->pt, place_file(t, m), m->len, m->prot, m->flags & ~MAP_ANONYMOUS, host_fd, m->offset + delta);
     if (addr < 0)
         return addr;
     const uint64_t start = (uint64_t)addr;
@@ -115,6 +126,8 @@ static int64_t map_file(struct task *t, const struct mmap_request *m)
     if (ret == 0)
         ret = vma_add(t->mm, start, start + m->len, m->file, m->offset, m->prot, m->flags & MAP_TYPE);
     mm_unlock(t->mm);
+    if (ret == 0)
+        ret = mm_watch_range(t->mm, t->pt, start, start + m->len);
     if (ret < 0) {
         const uint64_t undo[6] = {start, m->len};
         (void)!plat_host_call(t->pt, SYS_munmap, undo); /* best effort: it is the guest's own memory */
@@ -380,6 +393,33 @@ static bool is_tracked(struct mm *mm, uint64_t start, uint64_t len)
     return yes;
 }
 
+/*
+ * In place if that is possible; else to where mappings of files go, which the host is made to choose by a reservation
+ * there. (new_len: in whole pages.)
+ */
+static int64_t remap_tracked(struct task *t, const struct sysargs *a, uint64_t new_len)
+{
+    const uint64_t free_choice = MREMAP_MAYMOVE, place = a->a[3] == free_choice ? mm_place(t->mm, new_len) : 0;
+    const uint64_t reserve[6] = {place,        new_len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+                                 (uint64_t)-1, 0};
+    const uint64_t in_place[6] = {a->a[0], a->a[1], a->a[2]};
+    const uint64_t to_place[6] = {a->a[0], a->a[1], a->a[2], MREMAP_MAYMOVE | MREMAP_FIXED, place};
+
+    if (!place)
+        return plat_host_call(t->pt, SYS_mremap, a->a);
+    if (a->a[1]) { /* length 0 asks for a second view, elsewhere */
+        const int64_t got = plat_host_call(t->pt, SYS_mremap, in_place);
+        if (got != -ENOMEM)
+            return got;
+    }
+    if (plat_host_call(t->pt, SYS_mmap, reserve) != (int64_t)place)
+        return plat_host_call(t->pt, SYS_mremap, a->a);
+    const int64_t got = plat_host_call(t->pt, SYS_mremap, to_place);
+    if (got < 0)
+        (void)!plat_host_call(t->pt, SYS_munmap, reserve); /* best effort: an unused reservation */
+    return got;
+}
+
 long sys_mremap(struct task *t, const struct sysargs *a)
 {
     uint64_t old_len = a->a[1], new_len = a->a[2];
@@ -400,11 +440,13 @@ long sys_mremap(struct task *t, const struct sysargs *a)
     if (!is_tracked(t->mm, from, old_len) && !(fixed && is_tracked(t->mm, to, new_len)))
         return SYS_CONTINUE;
     /* One of ours moves: where to is the host's choice, so it is done under our eyes. */
-    const int64_t got = plat_host_call(t->pt, SYS_mremap, a->a);
+    const int64_t got = remap_tracked(t, a, new_len);
     if (got < 0)
         return got;
     mm_lock(t->mm);
     int ret = move_range(t->mm, from, old_len, flags & MREMAP_DONTUNMAP, (uint64_t)got, new_len);
     mm_unlock(t->mm);
+    if (ret == 0)
+        ret = mm_watch_range(t->mm, t->pt, (uint64_t)got, (uint64_t)got + new_len);
     return ret < 0 ? ret : got;
 }

@@ -11,6 +11,7 @@
 #include "sentry/syscalls/syscalls_decl.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 
 #define AUTODISARM (1U << 31)
 #define SA_KNOWN                                                                                                       \
@@ -237,6 +238,8 @@ long sys_restart_syscall(struct task *t, const struct sysargs *a unused_arg)
 
 long sys_set_tid_address(struct task *t, const struct sysargs *a)
 {
+    if (t->host_clears_tid && plat_host_call(t->pt, SYS_set_tid_address, a->a) < 0)
+        return t->tid; /* being killed */
     t->clear_child_tid = a->a[0];
     return t->tid;
 }

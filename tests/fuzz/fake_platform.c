@@ -125,6 +125,11 @@ int64_t plat_host_call(struct plat_thread *t unused_arg, long nr unused_arg, con
     return (int64_t)(args[0] & 0x7ffffffff000ULL);
 }
 
+int plat_see_memory_calls(struct plat_thread *t unused_arg)
+{
+    return 0;
+}
+
 int64_t plat_mmap(struct plat_thread *t unused_arg, uint64_t addr, uint64_t len, int prot unused_arg,
                   int flags unused_arg, int fd unused_arg, uint64_t off unused_arg)
 {
@@ -143,6 +148,11 @@ int plat_mmap_batch(struct plat_thread *t unused_arg, const struct plat_mapping 
     return -ENOMEM;
 }
 
+uint64_t plat_robust_list(const struct plat_thread *t unused_arg)
+{
+    return 0;
+}
+
 void plat_stub_range(const struct plat_thread *t unused_arg, uint64_t *start, uint64_t *end)
 {
     *start = 0x7f0000000000ULL;
@@ -151,8 +161,10 @@ void plat_stub_range(const struct plat_thread *t unused_arg, uint64_t *start, ui
 
 const struct plat_layout *plat_layout(void)
 {
-    static const struct plat_layout l = {
-        .brk_start = 0x500000000000ULL, .mmap_top = 0x7f0000000000ULL, .task_size = 0x7ffffffff000ULL};
+    static const struct plat_layout l = {.brk_start = 0x500000000000ULL,
+                                         .mmap_top = 0x7f0000000000ULL,
+                                         .task_size = 0x7ffffffff000ULL,
+                                         .native_start = 0x7e0000000000ULL};
 
     return &l;
 }
@@ -184,8 +196,8 @@ void plat_start(struct plat_thread *t unused_arg, const struct regs *regs unused
 }
 
 int plat_clone(struct plat_thread *t unused_arg, enum plat_clone_kind kind unused_arg,
-               const struct regs *child_regs unused_arg, const uint64_t *tls unused_arg, void *cookie,
-               void *process_cookie unused_arg, struct plat_thread **out)
+               const struct regs *child_regs unused_arg, const uint64_t *tls unused_arg, uint64_t clear_tid unused_arg,
+               void *cookie, void *process_cookie unused_arg, struct plat_thread **out)
 {
     static char thread; /* only its address is used */
 

@@ -171,6 +171,90 @@ static void test_signal(void)
     EXPECT_ERRNO(futex(words, FUTEX_WAIT, 0, &ts, NULL, 0), EINTR);
 }
 
+static char state_of(pid_t tid)
+{
+    char path[64], state = '?';
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+    FILE *f = fopen(path, "r");
+    CHECK(f && fscanf(f, "%*d %*s %c", &state) == 1);
+    fclose(f);
+    return state;
+}
+
+static int gate;
+static pid_t sleeper_tid;
+
+static void *sleeper(void *new_word)
+{
+    sleeper_tid = (pid_t)syscall(SYS_gettid);
+    EXPECT(syscall(SYS_set_tid_address, new_word) == sleeper_tid);
+    __atomic_store_n(&gate, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&gate, __ATOMIC_SEQ_CST) == 1)
+        futex(&gate, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+    syscall(SYS_exit, 0);
+    return NULL;
+}
+
+/* A thread that waits for a futex sleeps, as others see it; its end clears the word that it named last. */
+static void test_thread(void)
+{
+    static int word = 7;
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, sleeper, &word) == 0);
+    while (__atomic_load_n(&gate, __ATOMIC_SEQ_CST) == 0)
+        sched_yield();
+    for (int i = 0; i < 5000 && state_of(sleeper_tid) != 'S'; i++)
+        usleep(1000);
+    EXPECT(state_of(sleeper_tid) == 'S' && state_of(getpid()) == 'R');
+    gate = 2;
+    EXPECT(futex(&gate, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) == 1);
+    while (__atomic_load_n(&word, __ATOMIC_SEQ_CST) == 7)
+        futex(&word, FUTEX_WAIT, 7, NULL, NULL, 0); /* not private, as the kernel wakes */
+    EXPECT(word == 0);
+}
+
+/* The main thread leaves; the word that set_tid_address(2) names is cleared for those who stay. */
+static int main_word = 5;
+
+static void *wait_for_main(void *unused)
+{
+    (void)unused;
+    while (__atomic_load_n(&main_word, __ATOMIC_SEQ_CST) == 5)
+        futex(&main_word, FUTEX_WAIT, 5, NULL, NULL, 0);
+    _exit(main_word == 0 ? 33 : 1);
+}
+
+static void test_main_exit(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, wait_for_main, NULL) == 0);
+        usleep(10000);
+        syscall(SYS_set_tid_address, &main_word);
+        syscall(SYS_exit, 0);
+    }
+    EXPECT(check_child(pid) == 33);
+}
+
+/* Stopping and continuing leaves a wait without timeout as it was; killing ends it. */
+static void test_stop(void)
+{
+    int status;
+    share();
+    pid_t pid = waiter(words, FUTEX_WAIT, 0);
+    while (__atomic_load_n(&words[100], __ATOMIC_SEQ_CST) == 0)
+        sched_yield();
+    usleep(10000);
+    EXPECT(kill(pid, SIGSTOP) == 0 && waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+    EXPECT(kill(pid, SIGCONT) == 0 && waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
+    usleep(10000);
+    EXPECT(wake_all(words, FUTEX_WAKE, 1, 0) == 1 && check_child(pid) == 0);
+    pid = waiter(words, FUTEX_WAIT, 0);
+    usleep(10000);
+    EXPECT(kill(pid, SIGTERM) == 0 && check_child(pid) == 1000 + SIGTERM);
+}
+
 /* Private words at the same address of two processes are two words; a shared file page is one at any address. */
 static void test_keys(void)
 {
@@ -296,6 +380,9 @@ int main(void)
     RUN(test_requeue);
     RUN(test_wake_op);
     RUN(test_signal);
+    RUN(test_thread);
+    RUN(test_main_exit);
+    RUN(test_stop);
     RUN(test_keys);
     RUN(test_robust);
     RUN(test_robust_mutex);

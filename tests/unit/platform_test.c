@@ -89,7 +89,7 @@ static struct plat_resume do_clone(struct plat_thread *t)
     ck_assert_int_eq(plat_get_regs(t, &regs), 0);
     *regs_result(&regs) = 0;
     *regs_sp(&regs) -= 0x1000;
-    int ret = plat_clone(t, clone_kind, &regs, NULL, &cookies[1], &cookies[2], &cloned);
+    int ret = plat_clone(t, clone_kind, &regs, NULL, 0, &cookies[1], &cookies[2], &cloned);
     ck_assert_int_eq(ret, 0);
     return (struct plat_resume){PLAT_RETURN, 77};
 }
@@ -131,6 +131,7 @@ static struct plat_resume on_event(void *cookie, struct plat_thread *t, const st
         note(&finished);
         plat_kill(t);
         return (struct plat_resume){PLAT_GONE, 0};
+    case PLAT_EV_WAIT:
     case PLAT_EV_KICK:
         note(&kicks);
         return (struct plat_resume){PLAT_RESUME, 0};

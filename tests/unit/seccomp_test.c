@@ -300,7 +300,7 @@ static struct plat_resume make_child(struct plat_thread *t, enum plat_clone_kind
         return answer_with(-EAGAIN);
     }
     static int process_cookie;
-    int ret = plat_clone(t, kind, &regs, NULL, &regs, &process_cookie, &child);
+    int ret = plat_clone(t, kind, &regs, NULL, 0, &regs, &process_cookie, &child);
     if (kind == PLAT_CLONE_FORK)
         keep_child(ret == 0 ? child : NULL);
     else if (ret == 0)

@@ -87,6 +87,18 @@ static void gather_tree(struct task *t, struct task_facts *f)
     unlock(&tasks_lock);
 }
 
+/* Of a thread in the guest, only the host knows whether it waits for a futex. */
+static void gather_wait(struct task *t, struct task_facts *f)
+{
+    if (f->state != TASK_RUNNING)
+        return;
+    lock(&t->tg->siglock);
+    const pid_t host_tid = t->pt && atomic_load(&t->in_guest) ? plat_host_tid(t->pt) : -1;
+    unlock(&t->tg->siglock);
+    if (host_tid > 0 && mm_host_waits(host_tid))
+        f->state = TASK_SLEEPING;
+}
+
 /* Fills f; the caller puts f->cred. -ESRCH. */
 static int task_facts(const struct pseudo_arg *arg, bool whole_group, struct task_facts *f)
 {
@@ -95,6 +107,7 @@ static int task_facts(const struct pseudo_arg *arg, bool whole_group, struct tas
     if (!t)
         return -ESRCH;
     gather_tree(t, f);
+    gather_wait(t, f);
     gather_signals(t, f);
     gather_memory(t, f);
     if (whole_group)

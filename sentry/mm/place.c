@@ -1,0 +1,51 @@
+/*
+ * Where mappings go that the sentry must know of: into the *file region*, which ends where the platform's native region
+ * begins. It is filled from the top down, below whatever of it is in the tree, so that what was mapped last and is
+ * unmapped first leaves no hole. Its upper end is drawn anew for every program.
+ *
+ * Guests may map elsewhere by MAP_FIXED or with a hint, as ever. If that is within the native region, the platform has
+ * to let us see the calls on memory there too.
+ */
+#include "sentry/mm/mm.h"
+#include "sentry/mm/vma.h"
+
+#include <sys/random.h>
+
+#define REGION_BYTES (112UL << 30)
+#define RANDOM_PAGES (1UL << 22) /* 16 GiB of the region */
+
+void mm_choose_files_top(struct mm *mm)
+{
+    const struct plat_layout *l = plat_layout();
+    uint32_t r = 0;
+
+    if (l->native_start == l->task_size)
+        return;
+    if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+        r = 0;
+    mm->files_top = l->native_start - (r % RANDOM_PAGES) * PAGE_SIZE;
+}
+
+uint64_t mm_place(struct mm *mm, uint64_t len)
+{
+    mm_lock(mm);
+    const uint64_t floor = plat_layout()->native_start - REGION_BYTES;
+    uint64_t top = mm->files_top;
+    const struct vma *lowest = top ? vma_find(mm, floor) : NULL;
+    if (lowest && lowest->start < top)
+        top = lowest->start;
+    mm_unlock(mm);
+    return top > floor && len <= top - floor ? top - len : 0;
+}
+
+int mm_watch_range(struct mm *mm, struct plat_thread *pt, uint64_t start, uint64_t end)
+{
+    const struct plat_layout *l = plat_layout();
+
+    if (end <= l->native_start || start >= l->task_size || mm->sees_all)
+        return 0;
+    int ret = plat_see_memory_calls(pt);
+    if (ret == 0)
+        mm->sees_all = true;
+    return ret;
+}
