@@ -88,6 +88,25 @@ int user_read(struct task *t, void *dst, uint64_t src, size_t len) must_check;
 int user_write(struct task *t, uint64_t dst, const void *src, size_t len) must_check;
 ssize_t user_string(struct task *t, char *dst, uint64_t src, size_t cap) must_check;
 
+/*
+ * For many small reads of things that lie together, as an exec's vectors and strings do: whole pages are read, and the
+ * last few kept. What the guest writes meanwhile may be missed.
+ */
+struct user_pages {
+    struct task *task;
+    unsigned next; /* slot to be used again first */
+    struct user_page {
+        uint64_t addr; /* USER_PAGE_NONE: empty */
+        char bytes[PAGE_SIZE];
+    } slots[4];
+};
+#define USER_PAGE_NONE 1UL
+
+void user_pages_init(struct user_pages *p, struct task *t);
+/* As user_read() and user_string(). */
+int user_pages_read(struct user_pages *p, void *dst, uint64_t src, size_t len) must_check;
+ssize_t user_pages_string(struct user_pages *p, char *dst, uint64_t src, size_t cap) must_check;
+
 /* Other tasks' memory (process_vm_readv, /proc/PID/mem, /proc/PID/cmdline): bytes copied or -errno. */
 ssize_t task_mem_read(struct task *t, void *dst, uint64_t src, size_t len) must_check;
 ssize_t task_mem_write(struct task *t, uint64_t dst, const void *src, size_t len) must_check;

@@ -39,6 +39,64 @@ ssize_t user_string(struct task *t, char *dst, uint64_t src, size_t cap)
     return -ENAMETOOLONG;
 }
 
+/* ---- by whole pages ---- */
+
+void user_pages_init(struct user_pages *p, struct task *t)
+{
+    p->task = t;
+    p->next = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(p->slots); i++)
+        p->slots[i].addr = USER_PAGE_NONE;
+}
+
+/* The bytes from addr to the end of its page, *out_len of them; NULL: there are none. */
+static const char *page_bytes(struct user_pages *p, uint64_t addr, size_t *out_len)
+{
+    const uint64_t start = addr & PAGE_MASK;
+    struct user_page *slot = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(p->slots) && !slot; i++)
+        if (p->slots[i].addr == start)
+            slot = &p->slots[i];
+    if (!slot) {
+        slot = &p->slots[p->next++ % ARRAY_SIZE(p->slots)];
+        slot->addr = USER_PAGE_NONE;
+        if (user_read(p->task, slot->bytes, start, PAGE_SIZE) < 0)
+            return NULL;
+        slot->addr = start;
+    }
+    *out_len = PAGE_SIZE - (addr - start);
+    return slot->bytes + (addr - start);
+}
+
+int user_pages_read(struct user_pages *p, void *dst, uint64_t src, size_t len)
+{
+    for (size_t done = 0, n; done < len; done += n) {
+        const char *from = page_bytes(p, src + done, &n);
+        if (!from)
+            return -EFAULT;
+        n = MIN(n, len - done);
+        memcpy((char *)dst + done, from, n);
+    }
+    return 0;
+}
+
+ssize_t user_pages_string(struct user_pages *p, char *dst, uint64_t src, size_t cap)
+{
+    for (size_t have = 0, n; have < cap; have += n) {
+        const char *from = page_bytes(p, src + have, &n);
+        if (!from)
+            return -EFAULT;
+        n = MIN(n, cap - have);
+        const char *end = memccpy(dst + have, from, '\0', n);
+        if (end)
+            return end - 1 - dst;
+    }
+    return -ENAMETOOLONG;
+}
+
+/* ---- of other tasks ---- */
+
 /* The platform's thread of another task, referenced: it may exit or exec meanwhile. */
 static struct plat_thread *get_plat_thread(struct task *t)
 {

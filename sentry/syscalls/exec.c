@@ -62,36 +62,47 @@ static struct exec *exec_new(struct task *t)
 
 /* ---- arguments ---- */
 
+/* Where vectors and their strings pass through. */
+struct string_reader {
+    struct user_pages pages;
+    char string[MAX_ARG_STRLEN];
+};
+
 /* Copies the strings of a guest vector; NULL vectors count as empty, as on Linux. */
-static int copy_vector(struct exec *x, uint64_t vector, size_t *out_count)
+static int copy_vector(struct exec *x, struct string_reader *r, uint64_t vector, size_t *out_count)
 {
-    char *buf = malloc(MAX_ARG_STRLEN);
-    int ret = buf ? 0 : -ENOMEM;
+    int ret = 0;
 
     for (*out_count = 0; vector && ret == 0; (*out_count)++) {
         uint64_t at = 0;
-        ret = user_read(x->task, &at, vector + *out_count * sizeof(at), sizeof(at));
+        ret = user_pages_read(&r->pages, &at, vector + *out_count * sizeof(at), sizeof(at));
         if (ret < 0 || !at)
             break;
-        ssize_t len = user_string(x->task, buf, at, MAX_ARG_STRLEN);
+        ssize_t len = user_pages_string(&r->pages, r->string, at, sizeof(r->string));
         if (len < 0)
             ret = len == -ENAMETOOLONG ? -E2BIG : (int)len;
         else
-            ret = exec_strings_add(&x->strings, buf, (size_t)len, x->arg_limit);
+            ret = exec_strings_add(&x->strings, r->string, (size_t)len, x->arg_limit);
     }
-    free(buf);
     return ret;
 }
 
 static int copy_strings(struct exec *x, uint64_t argv, uint64_t envp)
 {
-    int ret = copy_vector(x, argv, &x->strings.argc);
+    struct string_reader *r = malloc(sizeof(*r));
 
+    if (!r)
+        return -ENOMEM;
+    user_pages_init(&r->pages, x->task);
+    int ret = copy_vector(x, r, argv, &x->strings.argc);
     if (ret == 0 && !x->strings.argc) {
         ret = exec_strings_add(&x->strings, "", 0, x->arg_limit); /* a program always has an argv[0] */
         x->strings.argc = 1;
     }
-    return ret < 0 ? ret : copy_vector(x, envp, &x->strings.envc);
+    if (ret == 0)
+        ret = copy_vector(x, r, envp, &x->strings.envc);
+    free(r);
+    return ret;
 }
 
 static int add_all(struct exec *x, char *const v[], size_t *out_count)
