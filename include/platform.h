@@ -48,6 +48,7 @@ struct plat_event {
     uint64_t args[6]; /* PLAT_EV_SYSCALL */
     uint64_t ip;      /* PLAT_EV_SYSCALL: address of the instruction after the system call instruction */
     siginfo_t info;   /* PLAT_EV_SIGNAL: si_signo, si_code, si_addr (and si_trapno etc.) as the host kernel gave them */
+    struct fault fault; /* PLAT_EV_SIGNAL: what a host that says no more than info leaves to be guessed */
 };
 
 enum plat_verdict {

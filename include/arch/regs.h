@@ -16,6 +16,11 @@ struct regs {
     uint64_t orig_nr; /* system call number at a system call stop, else (uint64_t)-1 */
 };
 
+/* What the processor said of a fault, as signal frames tell it. */
+struct fault {
+    uint64_t trapno, err, cr2; /* number of the exception, its error code, address of a page fault */
+};
+
 #define SYSCALL_INSN_LEN 2
 
 static inline uint64_t *regs_ip(struct regs *r)
@@ -45,6 +50,10 @@ struct regs {
     uint64_t sp, pc, pstate;
     uint64_t orig_x0; /* first argument at a system call stop (the result replaces x0) */
     uint64_t orig_nr; /* system call number at a system call stop, else (uint64_t)-1 */
+};
+
+struct fault {
+    uint64_t address;
 };
 
 #define SYSCALL_INSN_LEN 4

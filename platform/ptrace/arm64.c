@@ -109,6 +109,13 @@ void arch_syscall_event(const struct regs *regs, struct plat_event *ev)
     ev->ip = regs->pc;
 }
 
+void arch_fault(const siginfo_t *info, struct fault *out)
+{
+    const bool addressed = info->si_signo == SIGSEGV || info->si_signo == SIGBUS;
+
+    out->address = addressed && info->si_code < SI_KERNEL ? (uint64_t)(uintptr_t)info->si_addr : 0;
+}
+
 int arch_set_tls(pid_t tid, uint64_t tls)
 {
     return get_set(tid, PTRACE_SETREGSET, NT_ARM_TLS, &tls, sizeof(tls));

@@ -132,6 +132,8 @@ void arch_set_call(struct regs *regs, uint64_t ip, const struct call *c);
 void arch_set_cmpxchg(struct regs *regs, uint64_t ip, const struct cmpxchg_request *c);
 /* Fills the system call fields of ev from the registers of a system call stop. */
 void arch_syscall_event(const struct regs *regs, struct plat_event *ev);
+/* What a signal's words say of the fault behind it: ptrace has no more. */
+void arch_fault(const siginfo_t *info, struct fault *out);
 int arch_set_tls(pid_t tid, uint64_t tls) must_check;
 int arch_get_tls(pid_t tid, uint64_t *tls) must_check;
 

@@ -461,6 +461,7 @@ static void handle_stop(struct plat_thread *t, int status)
     t->regs.orig_nr = (uint64_t)-1;
     t->event = (struct plat_event){.kind = PLAT_EV_SIGNAL};
     if (event == 0 && is_fault(sig) && ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &t->event.info) == 0) {
+        arch_fault(&t->event.info, &t->event.fault);
         worker_queue(t);
         return;
     }

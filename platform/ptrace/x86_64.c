@@ -104,6 +104,48 @@ void arch_syscall_event(const struct regs *regs, struct plat_event *ev)
     ev->ip = regs->rip;
 }
 
+#define ERR_PRESENT 1U /* of a page fault: there is a page, and its protection forbids this */
+#define ERR_USER 4U
+#define ERR_PKEY 0x20U
+
+static struct fault page_fault(const siginfo_t *info, uint64_t err)
+{
+    return (struct fault){.trapno = 14, .err = ERR_USER | err, .cr2 = (uint64_t)(uintptr_t)info->si_addr};
+}
+
+/* Of a page fault nobody tells whether it was a read, a write or a fetch: it is told as a read. */
+void arch_fault(const siginfo_t *info, struct fault *out)
+{
+    *out = (struct fault){0};
+    switch (info->si_signo) {
+    case SIGSEGV:
+        if (info->si_code == SEGV_MAPERR)
+            *out = page_fault(info, 0);
+        else if (info->si_code == SEGV_ACCERR)
+            *out = page_fault(info, ERR_PRESENT);
+        else if (info->si_code == SEGV_PKUERR)
+            *out = page_fault(info, ERR_PRESENT | ERR_PKEY);
+        else
+            out->trapno = 13; /* general protection */
+        break;
+    case SIGBUS:
+        if (info->si_code == BUS_ADRALN)
+            out->trapno = 17; /* alignment check */
+        else
+            *out = page_fault(info, 0);
+        break;
+    case SIGFPE:
+        out->trapno = info->si_code == FPE_INTDIV ? 0 : info->si_code == FPE_INTOVF ? 4 : 19; /* 19: SIMD */
+        break;
+    case SIGILL:
+        out->trapno = 6;
+        break;
+    case SIGTRAP:
+        out->trapno = info->si_code == SI_KERNEL ? 3 : 1; /* a breakpoint instruction, or single steps and the like */
+        break;
+    }
+}
+
 int arch_set_tls(pid_t tid, uint64_t tls)
 {
     return ptrace(PTRACE_POKEUSER, tid, offsetof(struct user, regs.fs_base), tls) < 0 ? -errno : 0;

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-int frame_read(struct plat_thread *t unused_arg, siginfo_t *out_info unused_arg)
+int frame_read(struct plat_thread *t unused_arg, siginfo_t *out_info unused_arg, struct fault *out_fault unused_arg)
 {
     return -ENOSYS;
 }

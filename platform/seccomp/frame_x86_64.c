@@ -7,19 +7,18 @@
  */
 #include "platform/seccomp/internal.h"
 
+#include "include/arch/sigcontext.h"
+
 #include <errno.h>
 #include <string.h>
 
-/* The registers as they lie in the frame, from r8 on. */
-struct frame_regs {
-    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
-};
-#define REGS_OFFSET offsetof(struct stub_frame, r8)
-_Static_assert(offsetof(struct stub_frame, eflags) - REGS_OFFSET == offsetof(struct frame_regs, eflags), "one block");
+/* Where the kernel's struct sigcontext lies in the frame. */
+#define CONTEXT_OFFSET offsetof(struct stub_frame, r8)
+_Static_assert(offsetof(struct stub_frame, fpstate) - CONTEXT_OFFSET == offsetof(struct sigcontext_x86, fpstate),
+               "one block");
 
 /* ---- what was read ---- */
 
-#define XSTATE_MAX 16384U
 #define KEPT_MAX (sizeof(struct stub_frame) + 64 + XSTATE_MAX)
 
 /* The last frame that this thread of ours read, with what is above it in the area. */
@@ -54,35 +53,18 @@ static uint8_t *kept_bytes(const struct plat_thread *t, uint64_t addr, size_t le
 
 /* ---- registers ---- */
 
-int frame_read(struct plat_thread *t, siginfo_t *out_info)
+int frame_read(struct plat_thread *t, siginfo_t *out_info, struct fault *out_fault)
 {
-    struct stub_frame f;
+    struct sigcontext_x86 mc;
 
     if (keep_frame(t) < 0)
         return sc_thread_violation(t, "its frame cannot be read");
-    memcpy(&f, kept.bytes, sizeof(f));
-    t->regs = (struct regs){.r15 = f.r15,
-                            .r14 = f.r14,
-                            .r13 = f.r13,
-                            .r12 = f.r12,
-                            .r11 = f.r11,
-                            .r10 = f.r10,
-                            .r9 = f.r9,
-                            .r8 = f.r8,
-                            .rbp = f.rbp,
-                            .rbx = f.rbx,
-                            .rdx = f.rdx,
-                            .rcx = f.rcx,
-                            .rax = f.rax,
-                            .rsi = f.rsi,
-                            .rdi = f.rdi,
-                            .rsp = f.rsp,
-                            .rip = f.rip,
-                            .eflags = f.eflags,
-                            .orig_nr = (uint64_t)-1};
-    t->fpstate = f.fpstate;
-    _Static_assert(sizeof(f.info) == sizeof(*out_info), "the kernel's siginfo");
-    memcpy(out_info, f.info, sizeof(*out_info));
+    memcpy(&mc, kept.bytes + CONTEXT_OFFSET, sizeof(mc));
+    t->regs = sigcontext_regs(&mc);
+    t->fpstate = mc.fpstate;
+    _Static_assert(sizeof(((struct stub_frame *)0)->info) == sizeof(*out_info), "the kernel's siginfo");
+    memcpy(out_info, kept.bytes + offsetof(struct stub_frame, info), sizeof(*out_info));
+    *out_fault = (struct fault){.trapno = mc.trapno, .err = mc.err, .cr2 = mc.cr2};
     return 0;
 }
 
@@ -107,42 +89,18 @@ void frame_call_event(struct plat_thread *t)
 
 int frame_write(struct plat_thread *t)
 {
-    const struct regs *r = &t->regs;
-    const struct frame_regs f = {.r8 = r->r8,
-                                 .r9 = r->r9,
-                                 .r10 = r->r10,
-                                 .r11 = r->r11,
-                                 .r12 = r->r12,
-                                 .r13 = r->r13,
-                                 .r14 = r->r14,
-                                 .r15 = r->r15,
-                                 .rdi = r->rdi,
-                                 .rsi = r->rsi,
-                                 .rbp = r->rbp,
-                                 .rbx = r->rbx,
-                                 .rdx = r->rdx,
-                                 .rax = r->rax,
-                                 .rcx = r->rcx,
-                                 .rsp = r->rsp,
-                                 .rip = r->rip,
-                                 .eflags = r->eflags};
+    struct sigcontext_x86 mc;
 
     if (!t->regs_changed && !t->result_changed)
         return 0;
-    if (memory_write(t, t->frame + REGS_OFFSET, &f, sizeof(f)) < 0)
+    sigcontext_set_regs(&mc, &t->regs);
+    if (memory_write(t, t->frame + CONTEXT_OFFSET, &mc, offsetof(struct sigcontext_x86, cs)) < 0)
         return sc_thread_violation(t, "its frame cannot be written");
     t->regs_changed = t->result_changed = false;
     return 0;
 }
 
 /* ---- FP state: the XSAVE area that the frame points to ---- */
-
-#define LEGACY_SIZE 512
-#define SW_RESERVED 464 /* the kernel's note in the legacy part: magic, whole size, features (8 bytes), XSAVE size */
-#define MAGIC1 0x46505853U
-#define XSAVE_MIN 576
-#define HEADER 512 /* XSTATE_BV, XCOMP_BV, zeros */
-#define MXCSR 24
 
 static uint32_t word_at(const uint8_t *p, size_t offset)
 {
@@ -168,7 +126,7 @@ static int find_fpstate(struct plat_thread *t, uint64_t *out_addr, size_t *out_r
     if (!t->fpstate && memory_read(t, &t->fpstate, t->frame + offsetof(struct stub_frame, fpstate), 8) < 0)
         return -ESRCH;
     *out_addr = t->fpstate;
-    if (*out_addr < start || *out_addr > end - LEGACY_SIZE || *out_addr % 64)
+    if (*out_addr < start || *out_addr > end - XSTATE_LEGACY || *out_addr % 64)
         return sc_thread_violation(t, "its frame has no FP state");
     *out_room = end - *out_addr;
     return 0;
@@ -183,40 +141,32 @@ ssize_t frame_get_fpstate(struct plat_thread *t, void *buf, size_t cap)
     if (ret < 0)
         return ret;
     const size_t len = MIN(MIN(cap, room), XSTATE_MAX);
-    if (len < LEGACY_SIZE)
+    if (len < XSTATE_LEGACY)
         return -EINVAL;
     const uint8_t *known = kept_bytes(t, addr, len);
     if (known)
         memcpy(buf, known, len);
     else if (memory_read(t, buf, addr, len) < 0)
         return -ESRCH;
-    if (word_at(buf, SW_RESERVED) != MAGIC1)
-        return LEGACY_SIZE;
-    const uint32_t size = word_at(buf, SW_RESERVED + 16);
-    if (size < XSAVE_MIN || size > len)
+    if (word_at(buf, XSTATE_NOTE) != XSTATE_MAGIC1)
+        return XSTATE_LEGACY;
+    const uint32_t size = word_at(buf, XSTATE_NOTE + offsetof(struct xstate_note, size));
+    if (size < XSTATE_MIN || size > len)
         return size > len && len == cap ? -EINVAL : sc_thread_violation(t, "its FP state has no size");
     return (ssize_t)size;
-}
-
-static uint64_t host_features(void)
-{
-    uint32_t lo, hi;
-
-    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-    return ((uint64_t)hi << 32) | lo;
 }
 
 /* What the processor would refuse to load. */
 static bool well_formed(const uint8_t *buf, size_t len)
 {
-    if (word_at(buf, MXCSR) & ~0x2ffffU)
+    if (word_at(buf, XSTATE_MXCSR) & ~0x2ffffU)
         return false;
-    if (len == LEGACY_SIZE)
+    if (len == XSTATE_LEGACY)
         return true;
-    if (quad_at(buf, HEADER) & ~host_features())
+    if (quad_at(buf, XSTATE_HEADER) & ~xstate_host_features())
         return false;
     for (size_t i = 8; i < 64; i += 8)
-        if (quad_at(buf, HEADER + i))
+        if (quad_at(buf, XSTATE_HEADER + i))
             return false;
     return true;
 }
@@ -229,7 +179,7 @@ int frame_set_fpstate(struct plat_thread *t, const void *buf, size_t len)
     int ret = find_fpstate(t, &addr, &room);
     if (ret < 0)
         return ret;
-    if (len > room || len > XSTATE_MAX || (len != LEGACY_SIZE && len < XSAVE_MIN) || !well_formed(buf, len))
+    if (len > room || len > XSTATE_MAX || (len != XSTATE_LEGACY && len < XSTATE_MIN) || !well_formed(buf, len))
         return -EINVAL;
     uint8_t *known = kept_bytes(t, addr, len);
     if (known && !memcmp(known, buf, len))

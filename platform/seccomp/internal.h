@@ -305,8 +305,8 @@ int memory_write(struct plat_thread *t, uint64_t dst, const void *src, size_t le
 int reaper_start(void) must_check;
 
 /* ---- frame_ARCH.c ---- */
-/* Reads registers and siginfo from the frame of a STOP_HANDLER thread. -ESRCH: it is being killed. */
-int frame_read(struct plat_thread *t, siginfo_t *out_info) must_check;
+/* Reads registers, and what a signal was for, from the frame of a STOP_HANDLER thread. -ESRCH: it is being killed. */
+int frame_read(struct plat_thread *t, siginfo_t *out_info, struct fault *out_fault) must_check;
 bool frame_at_call(struct plat_thread *t);         /* the next instruction is a system call's */
 void frame_call_event(struct plat_thread *t);      /* the trapped call that the registers hold becomes t->event */
 int frame_write(struct plat_thread *t) must_check; /* the registers, if they changed */

@@ -64,9 +64,10 @@ static void kick_event(struct plat_thread *t)
 /* The event of a report. 1: it came to nothing (a kick that is served already). */
 static int report_event(struct plat_thread *t, uint64_t kind)
 {
+    struct fault fault;
     siginfo_t info;
 
-    int ret = frame_read(t, &info);
+    int ret = frame_read(t, &info, &fault);
     if (ret < 0)
         return ret;
     switch (kind) {
@@ -81,7 +82,7 @@ static int report_event(struct plat_thread *t, uint64_t kind)
     case SIGFPE:
     case SIGILL:
     case SIGTRAP:
-        t->event = (struct plat_event){.kind = PLAT_EV_SIGNAL, .info = info};
+        t->event = (struct plat_event){.kind = PLAT_EV_SIGNAL, .info = info, .fault = fault};
         t->event.info.si_signo = (int)kind;
         return 0;
     default:
@@ -223,6 +224,7 @@ void stop_handle(struct plat_thread *t)
 int stop_upgrade(struct plat_thread *t)
 {
     struct seccomp_notif n;
+    struct fault fault;
     siginfo_t info;
 
     if (t->stop == STOP_HANDLER)
@@ -241,7 +243,7 @@ int stop_upgrade(struct plat_thread *t)
         return sc_thread_violation(t, "it did not take a kick");
     ret = stop_take(t, &n);
     if (ret == 0)
-        ret = frame_read(t, &info);
+        ret = frame_read(t, &info, &fault);
     if (ret < 0)
         return ret;
     *regs_result(&t->regs) = t->event.nr;

@@ -96,8 +96,7 @@ int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *s
     f->sp = regs->sp;
     f->pc = regs->pc;
     f->pstate = regs->pstate;
-    if (info->si_signo == SIGSEGV || info->si_signo == SIGBUS)
-        f->fault_address = info->si_code > 0 && info->si_code < SI_KERNEL ? (uint64_t)(uintptr_t)info->si_addr : 0;
+    f->fault_address = t->fault.address;
     f->fp = regs->x[29];
     f->lr = regs->x[30];
     if (user_write(t, frame, f, sizeof(*f)) < 0)

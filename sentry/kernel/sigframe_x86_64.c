@@ -8,6 +8,7 @@
  */
 #include "sentry/kernel/sigframe.h"
 
+#include "include/arch/sigcontext.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 
@@ -15,13 +16,6 @@
 #include <string.h>
 
 #define RED_ZONE 128
-#define XSTATE_MAX 16384
-#define FXSAVE_SIZE 512
-#define XSAVE_HEADER 512 /* offset: XSTATE_BV, XCOMP_BV, reserved */
-#define XSAVE_MIN 576
-#define SW_RESERVED 464
-#define MAGIC1 0x46505853U
-#define MAGIC2 0x46505845U
 #define AMX_FEATURES (3ULL << 17)
 #define AMX_SIZE 10000 /* an area without the tile data is smaller than this */
 
@@ -31,13 +25,6 @@
 #define EFLAGS_USER 0x50dd5ULL  /* AC RF OF DF TF SF ZF AF PF CF */
 #define EFLAGS_CLEAR 0x10500ULL /* RF DF TF */
 #define EFLAGS_FIXED 0x202ULL   /* IF and the bit that is always one */
-#define TRAP_PAGE_FAULT 14
-
-struct sigcontext_x86 {
-    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
-    uint16_t cs, gs, fs, ss;
-    uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8];
-};
 
 struct altstack_x86 {
     uint64_t sp;
@@ -55,65 +42,35 @@ struct frame_x86 {
 };
 _Static_assert(sizeof(struct frame_x86) == 440, "the kernel's struct rt_sigframe");
 
-struct sw_reserved {
-    uint32_t magic1, extended_size;
-    uint64_t features;
-    uint32_t xstate_size, padding[7];
-};
-
 static _Thread_local uint8_t buffer[sizeof(struct frame_x86) + 128 + XSTATE_MAX + 4] __attribute__((aligned(64)));
 
-static uint64_t host_features(size_t size)
+/* What an area of this size can hold. */
+static uint64_t features_of(size_t size)
 {
-    uint32_t lo, hi;
+    const uint64_t features = xstate_host_features();
 
-    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-    uint64_t features = ((uint64_t)hi << 32) | lo;
     return size < AMX_SIZE ? features & ~AMX_FEATURES : features;
 }
 
 /* Completes the area as the kernel's frames have it; returns its size with the closing magic. */
 static size_t finish_xstate(uint8_t *area, size_t size)
 {
-    struct sw_reserved sw = {.magic1 = MAGIC1, .extended_size = (uint32_t)size + 4, .xstate_size = (uint32_t)size};
-    uint32_t magic2 = MAGIC2;
+    struct xstate_note note = {.magic1 = XSTATE_MAGIC1, .extended_size = (uint32_t)size + 4, .size = (uint32_t)size};
+    uint32_t magic2 = XSTATE_MAGIC2;
 
-    if (size < XSAVE_MIN)
+    if (size < XSTATE_MIN)
         return size;
-    sw.features = host_features(size);
-    memcpy(area + SW_RESERVED, &sw, sizeof(sw));
+    note.features = features_of(size);
+    memcpy(area + XSTATE_NOTE, &note, sizeof(note));
     memcpy(area + size, &magic2, sizeof(magic2));
     return size + sizeof(magic2);
 }
 
-static void save_regs(struct sigcontext_x86 *mc, const struct regs *r, const siginfo_t *info, sigset64_t mask)
+static void save_regs(struct sigcontext_x86 *mc, const struct regs *r, const struct fault *last, sigset64_t mask)
 {
-    *mc = (struct sigcontext_x86){.r8 = r->r8,
-                                  .r9 = r->r9,
-                                  .r10 = r->r10,
-                                  .r11 = r->r11,
-                                  .r12 = r->r12,
-                                  .r13 = r->r13,
-                                  .r14 = r->r14,
-                                  .r15 = r->r15,
-                                  .rdi = r->rdi,
-                                  .rsi = r->rsi,
-                                  .rbp = r->rbp,
-                                  .rbx = r->rbx,
-                                  .rdx = r->rdx,
-                                  .rax = r->rax,
-                                  .rcx = r->rcx,
-                                  .rsp = r->rsp,
-                                  .rip = r->rip,
-                                  .eflags = r->eflags,
-                                  .cs = USER_CS,
-                                  .ss = USER_SS,
-                                  .oldmask = mask};
-    if (info->si_signo == SIGSEGV && (info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR)) {
-        mc->trapno = TRAP_PAGE_FAULT;
-        mc->err = info->si_code == SEGV_ACCERR ? 5 : 4;
-        mc->cr2 = (uint64_t)(uintptr_t)info->si_addr;
-    }
+    *mc = (struct sigcontext_x86){
+        .cs = USER_CS, .ss = USER_SS, .err = last->err, .trapno = last->trapno, .cr2 = last->cr2, .oldmask = mask};
+    sigcontext_set_regs(mc, r);
 }
 
 int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *sa, const siginfo_t *info,
@@ -136,7 +93,7 @@ int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *s
     *f = (struct frame_x86){.restorer = sa->restorer, .uc_flags = UC_FLAGS, .mask = mask, .info = *info};
     f->stack = (struct altstack_x86){
         .sp = (uint64_t)(uintptr_t)t->altstack.ss_sp, .flags = t->altstack.ss_flags, .size = t->altstack.ss_size};
-    save_regs(&f->mc, regs, info, mask);
+    save_regs(&f->mc, regs, &t->fault, mask);
     f->mc.fpstate = fp;
     if (user_write(t, frame, buffer, (size_t)(fp - frame) + total) < 0)
         return -EFAULT;
@@ -182,19 +139,20 @@ static int window_read(const struct window *w, struct task *t, void *dst, uint64
     return 0;
 }
 
-/* The size of the extended area at addr, whose first FXSAVE_SIZE bytes are in area; FXSAVE_SIZE if it is not valid. */
+/* The size of the extended area at addr, whose first XSTATE_LEGACY bytes are in area; XSTATE_LEGACY if it is not valid.
+ */
 static size_t extended_size(struct task *t, uint64_t addr, const uint8_t *area)
 {
-    struct sw_reserved sw;
+    struct xstate_note note;
     uint32_t magic2;
 
-    memcpy(&sw, area + SW_RESERVED, sizeof(sw));
-    if (sw.magic1 != MAGIC1 || sw.xstate_size < XSAVE_MIN || sw.xstate_size > XSTATE_MAX ||
-        sw.xstate_size > sw.extended_size)
-        return FXSAVE_SIZE;
-    if (window_read(&window, t, &magic2, addr + sw.xstate_size, sizeof(magic2)) < 0 || magic2 != MAGIC2)
-        return FXSAVE_SIZE;
-    return sw.xstate_size;
+    memcpy(&note, area + XSTATE_NOTE, sizeof(note));
+    if (note.magic1 != XSTATE_MAGIC1 || note.size < XSTATE_MIN || note.size > XSTATE_MAX ||
+        note.size > note.extended_size)
+        return XSTATE_LEGACY;
+    if (window_read(&window, t, &magic2, addr + note.size, sizeof(magic2)) < 0 || magic2 != XSTATE_MAGIC2)
+        return XSTATE_LEGACY;
+    return note.size;
 }
 
 static void clean_header(uint8_t *area, size_t got, size_t size)
@@ -202,16 +160,16 @@ static void clean_header(uint8_t *area, size_t got, size_t size)
     uint64_t present = 3; /* x87 and SSE, which the legacy area holds */
     uint32_t mxcsr;
 
-    memcpy(&mxcsr, area + 24, sizeof(mxcsr));
+    memcpy(&mxcsr, area + XSTATE_MXCSR, sizeof(mxcsr));
     mxcsr &= 0xffff;
-    memcpy(area + 24, &mxcsr, sizeof(mxcsr));
-    if (size < XSAVE_MIN)
+    memcpy(area + XSTATE_MXCSR, &mxcsr, sizeof(mxcsr));
+    if (size < XSTATE_MIN)
         return;
-    if (got > FXSAVE_SIZE)
-        memcpy(&present, area + XSAVE_HEADER, sizeof(present));
-    present &= host_features(size);
-    memset(area + XSAVE_HEADER, 0, 64);
-    memcpy(area + XSAVE_HEADER, &present, sizeof(present));
+    if (got > XSTATE_LEGACY)
+        memcpy(&present, area + XSTATE_HEADER, sizeof(present));
+    present &= features_of(size);
+    memset(area + XSTATE_HEADER, 0, 64);
+    memcpy(area + XSTATE_HEADER, &present, sizeof(present));
 }
 
 /* The state of a fresh thread. */
@@ -221,54 +179,38 @@ static void initial_xstate(uint8_t *area)
     uint32_t mxcsr = 0x1f80;
 
     memcpy(area, &fcw, sizeof(fcw));
-    memcpy(area + 24, &mxcsr, sizeof(mxcsr));
+    memcpy(area + XSTATE_MXCSR, &mxcsr, sizeof(mxcsr));
 }
 
 /* Sets the FP state to what is at addr. area: what it is now, size bytes, of which the host's reserved ones stay. */
 static int restore_xstate(struct task *t, uint64_t addr, uint8_t *area, size_t size)
 {
-    uint8_t host_sw[48];
-    size_t got = FXSAVE_SIZE;
+    uint8_t host_note[sizeof(struct xstate_note)];
+    size_t got = XSTATE_LEGACY;
 
-    memcpy(host_sw, area + SW_RESERVED, sizeof(host_sw));
+    memcpy(host_note, area + XSTATE_NOTE, sizeof(host_note));
     memset(area, 0, size);
     if (!addr) {
         initial_xstate(area);
     } else {
-        if (window_read(&window, t, area, addr, FXSAVE_SIZE) < 0)
+        if (window_read(&window, t, area, addr, XSTATE_LEGACY) < 0)
             return -EFAULT;
         got = MIN(extended_size(t, addr, area), size);
-        if (got > FXSAVE_SIZE && window_read(&window, t, area + FXSAVE_SIZE, addr + FXSAVE_SIZE, got - FXSAVE_SIZE) < 0)
+        if (got > XSTATE_LEGACY &&
+            window_read(&window, t, area + XSTATE_LEGACY, addr + XSTATE_LEGACY, got - XSTATE_LEGACY) < 0)
             return -EFAULT;
     }
-    memcpy(area + SW_RESERVED, host_sw, sizeof(host_sw));
+    memcpy(area + XSTATE_NOTE, host_note, sizeof(host_note));
     clean_header(area, got, size);
     return plat_set_fpstate(t->pt, area, size);
 }
 
 static void load_regs(struct regs *r, const struct sigcontext_x86 *mc)
 {
-    uint64_t kept = r->eflags & ~EFLAGS_USER;
+    const uint64_t kept = r->eflags & ~EFLAGS_USER;
 
-    *r = (struct regs){.r8 = mc->r8,
-                       .r9 = mc->r9,
-                       .r10 = mc->r10,
-                       .r11 = mc->r11,
-                       .r12 = mc->r12,
-                       .r13 = mc->r13,
-                       .r14 = mc->r14,
-                       .r15 = mc->r15,
-                       .rdi = mc->rdi,
-                       .rsi = mc->rsi,
-                       .rbp = mc->rbp,
-                       .rbx = mc->rbx,
-                       .rdx = mc->rdx,
-                       .rax = mc->rax,
-                       .rcx = mc->rcx,
-                       .rsp = mc->rsp,
-                       .rip = mc->rip,
-                       .eflags = (mc->eflags & EFLAGS_USER) | kept | EFLAGS_FIXED,
-                       .orig_nr = (uint64_t)-1};
+    *r = sigcontext_regs(mc);
+    r->eflags = (mc->eflags & EFLAGS_USER) | kept | EFLAGS_FIXED;
 }
 
 int sigframe_restore(struct task *t, struct regs *regs, sigset64_t *mask, stack_t *altstack)
@@ -276,7 +218,7 @@ int sigframe_restore(struct task *t, struct regs *regs, sigset64_t *mask, stack_
     struct frame_x86 f;
 
     ssize_t size = plat_get_fpstate(t->pt, buffer, XSTATE_MAX);
-    if (size < FXSAVE_SIZE)
+    if (size < XSTATE_LEGACY)
         return -EFAULT;
     window_open(&window, t, regs->rsp - 8, sizeof(f) + 64 + (size_t)size + 4);
     if (window_read(&window, t, &f, regs->rsp - 8, offsetof(struct frame_x86, info)) < 0)

@@ -82,6 +82,7 @@ struct task {
     sigset64_t sigwait;        /* (s) rt_sigtimedwait(2) waits for these, though they are blocked */
     sigset64_t saved_mask;     /* (o) mask to restore after the handler: sigsuspend, ppoll … */
     bool restore_mask;         /* (o) */
+    struct fault fault;        /* (o) the last one, which every later frame tells of */
     stack_t altstack;          /* (o) guest's sigaltstack; ss_flags as stored by sigaltstack(2) */
     _Atomic bool signal_wake;  /* (a) a deliverable signal, stop or kill is waiting: sleeps end with -ERESTARTSYS */
     bool group_stop_pending;   /* (s) must take part in the group stop */

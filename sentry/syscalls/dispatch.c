@@ -234,6 +234,7 @@ struct plat_resume sentry_event(void *cookie, struct plat_thread *pt unused_arg,
         r = on_syscall(t, ev);
         break;
     case PLAT_EV_SIGNAL:
+        t->fault = ev->fault;
         signal_force(t, ev->info.si_signo, &ev->info);
         r = finish_stop(t);
         break;
