@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -107,4 +108,19 @@ static inline int check_child(pid_t pid)
     int status;
     CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+/*
+ * SIGALRM every 20 ms, to interrupt calls: a single one could come before the call that it is meant for, which then
+ * sleeps for good.
+ */
+static inline void check_alarms_begin(void)
+{
+    const struct itimerval every = {.it_value.tv_usec = 20000, .it_interval.tv_usec = 20000};
+    CHECK(setitimer(ITIMER_REAL, &every, NULL) == 0);
+}
+
+static inline void check_alarms_end(void)
+{
+    CHECK(setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL) == 0);
 }

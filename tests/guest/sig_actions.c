@@ -156,8 +156,9 @@ static void test_suspend(void)
     sigprocmask(SIG_UNBLOCK, &block, NULL);
     signal(SIGCHLD, SIG_DFL);
     set(SIGALRM, count, SA_RESTART);
-    ualarm(20000, 0);
+    check_alarms_begin();
     EXPECT_ERRNO(pause(), EINTR); /* never restarts */
+    check_alarms_end();
     /* An ignored signal does not end a pause. */
     signal(SIGUSR2, SIG_IGN);
     pid_t me = getpid(), pid = fork();
@@ -244,21 +245,18 @@ static void test_never_restart(void)
     fd_set set_;
     CHECK(ep >= 0 && pipe(p) == 0);
     set(SIGALRM, count, SA_RESTART);
-    ualarm(20000, 0);
+    check_alarms_begin();
     EXPECT_ERRNO(poll(&none, 1, -1), EINTR);
-    ualarm(20000, 0);
     EXPECT_ERRNO(epoll_wait(ep, &ev, 1, -1), EINTR);
     FD_ZERO(&set_);
     FD_SET(p[0], &set_);
-    ualarm(20000, 0);
     EXPECT_ERRNO(select(p[0] + 1, &set_, NULL, NULL, NULL), EINTR);
-    ualarm(20000, 0);
     EXPECT_ERRNO(usleep(900000), EINTR);
     sigset_t usr2;
     sigemptyset(&usr2);
     sigaddset(&usr2, SIGUSR2);
-    ualarm(20000, 0);
     EXPECT_ERRNO(sigwaitinfo(&usr2, NULL), EINTR);
+    check_alarms_end();
 }
 
 static void *send_to_main(void *arg)

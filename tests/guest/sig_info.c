@@ -111,7 +111,7 @@ static void test_fields(void)
     EXPECT(count == 5 && seen[4].si_signo == SIGPIPE);
     ualarm(5000, 0);
     while (count < 6)
-        pause();
+        usleep(1000);
     EXPECT(seen[5].si_signo == SIGALRM && seen[5].si_code == SI_KERNEL);
 }
 

@@ -115,37 +115,39 @@ static void test_interrupt(void)
 {
     int fds[2];
     char c;
-    struct itimerval it = {.it_value = {.tv_usec = 20000}};
 
     CHECK(pipe(fds) == 0);
     hits = 0;
     set_handler(SIGALRM, count, 0);
-    CHECK(setitimer(ITIMER_REAL, &it, NULL) == 0);
+    check_alarms_begin();
     CHECK_ERRNO(read(fds[0], &c, 1), EINTR);
-    CHECK(hits == 1);
+    CHECK(hits >= 1);
+    check_alarms_end();
 
     /* With SA_RESTART the read goes on and gets what the child writes later. */
     set_handler(SIGALRM, count, SA_RESTART);
+    hits = 0;
     pid_t pid = fork();
     if (pid == 0) {
         usleep(60000);
         CHECK(write(fds[1], "x", 1) == 1);
         _exit(0);
     }
-    CHECK(setitimer(ITIMER_REAL, &it, NULL) == 0);
+    check_alarms_begin();
     CHECK(read(fds[0], &c, 1) == 1 && c == 'x');
-    CHECK(hits == 2);
+    check_alarms_end();
+    CHECK(hits >= 1);
     CHECK(waitpid(pid, NULL, 0) == pid);
 
     struct timespec ts = {.tv_sec = 5}, left;
-    CHECK(setitimer(ITIMER_REAL, &it, NULL) == 0);
+    check_alarms_begin();
     CHECK_ERRNO(nanosleep(&ts, &left), EINTR);
-    CHECK(left.tv_sec == 4);
+    CHECK(left.tv_sec <= 4);
 
     sigset_t none;
     sigemptyset(&none);
-    CHECK(setitimer(ITIMER_REAL, &it, NULL) == 0);
     CHECK_ERRNO(sigsuspend(&none), EINTR);
+    check_alarms_end();
 }
 
 static void test_stop(void)

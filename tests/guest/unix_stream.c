@@ -328,11 +328,11 @@ static void test_signals(void)
     int p[2];
     char c;
     struct sigaction sa = {.sa_handler = on_alarm};
-    struct itimerval it = {.it_value.tv_usec = 30000}, off = {0};
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, p) == 0);
     sigaction(SIGALRM, &sa, NULL);
-    setitimer(ITIMER_REAL, &it, NULL);
+    check_alarms_begin();
     CHECK_ERRNO(read(p[0], &c, 1), EINTR);
+    check_alarms_end();
     /* Restarted, until the child writes. */
     sa.sa_flags = SA_RESTART;
     sigaction(SIGALRM, &sa, NULL);
@@ -342,15 +342,15 @@ static void test_signals(void)
         CHECK(write(p[1], "z", 1) == 1);
         _exit(0);
     }
-    setitimer(ITIMER_REAL, &it, NULL);
-    CHECK(read(p[0], &c, 1) == 1 && c == 'z' && alarms == 2);
+    alarms = 0;
+    check_alarms_begin();
+    CHECK(read(p[0], &c, 1) == 1 && c == 'z' && alarms >= 1);
     CHECK(waitpid(pid, NULL, 0) == pid);
     /* Not with a timeout. */
     struct timeval tv = {.tv_sec = 5};
     CHECK(setsockopt(p[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) == 0);
-    setitimer(ITIMER_REAL, &it, NULL);
     CHECK_ERRNO(recv(p[0], &c, 1, 0), EINTR);
-    setitimer(ITIMER_REAL, &off, NULL);
+    check_alarms_end();
     close(p[0]);
     close(p[1]);
 }
