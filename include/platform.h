@@ -233,8 +233,8 @@ struct plat_layout {
      */
     uint64_t native_start;
     /*
-     * The host serves futex(2) without an event (all but priority inheritance), with a set_robust_list(2) that
-     * plat_robust_list() tells of, and rseq(2). Who wants to wake a waiter has to ask the host then: plat_host_call().
+     * The host serves futex(2) without an event (all but priority inheritance), and set_robust_list(2), of
+     * which plat_robust_list() tells. Who wants to wake a waiter has to ask the host then: plat_host_call().
      */
     bool native_futex;
 };

@@ -9,7 +9,8 @@
  *              is delivered when the call returns), or that the stub has to do in the guest's place: SIGSYS takes them
  *              into the handler at once, which is cheaper than to stop them twice.
  *   native     guest calls that are the host's business alone, see native.c.
- *   refused    calls that are not x86-64's own: ENOSYS, as from a kernel without that emulation.
+ *   refused    calls that are not x86-64's own: ENOSYS, as from a kernel without that emulation; and rseq, which the
+ *              kernel would have to look at whenever it switches between guest and sentry.
  *
  * Numbers are compared in 32 bits, as the kernel does. There is no default that lets anything pass.
  */
@@ -107,8 +108,10 @@ size_t filter_build(struct sock_filter *out, size_t cap)
     load(&p, LOW(nr));
     emit(&p, BPF_JMP | BPF_JGE | BPF_K, 0, 1, FOREIGN_NUMBERS);
     answer(&p, REFUSE);
-    if (!see_all)
+    if (!see_all) {
+        answer_if_equal(&p, SYS_rseq, REFUSE);
         native_pass(&p);
+    }
     if (trap_everything) {
         answer(&p, SECCOMP_RET_TRAP);
         return p.n;

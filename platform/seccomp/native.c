@@ -94,8 +94,8 @@ static void futex_call(struct program *p, struct label *no)
 void native_pass(struct program *p)
 {
     /* restart_syscall: how the kernel goes on with a futex wait after it has stopped the thread itself (the freezer) */
-    static const uint32_t whole[] = {SYS_brk,  SYS_sched_yield, SYS_set_robust_list,
-                                     SYS_rseq, SYS_futex_waitv, SYS_restart_syscall};
+    static const uint32_t whole[] = {SYS_brk, SYS_sched_yield, SYS_set_robust_list, SYS_futex_waitv,
+                                     SYS_restart_syscall};
     struct label mmaps = {0}, futexes = {0}, remaps = {0}, advice = {0}, range = {0}, no = {0};
 
     for (size_t i = 0; i < ARRAY_SIZE(whole); i++)

@@ -1008,7 +1008,7 @@ S(statx, SYS_FULL, "")
 N(io_pgetevents, "no asynchronous I/O")
 #endif
 #ifdef __NR_rseq
-N(rseq, "the host's own on the seccomp platform; elsewhere libraries go on without")
+N(rseq, "libraries go on without")
 #endif
 #ifdef __NR_pidfd_send_signal
 S(pidfd_send_signal, SYS_FULL, "")
