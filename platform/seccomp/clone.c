@@ -256,6 +256,39 @@ static void child_discard(struct plat_thread *child)
     sc_thread_put(child);
 }
 
+/* ---- where a child starts ---- */
+
+/*
+ * The kernel starts a child on the idlest processor, and to wake that one, and the listener there, costs several times a
+ * round trip. Mostly the parent waits next; so the child starts where the parent and we are. Afterwards both may run
+ * anywhere again, and the kernel moves whom it finds waiting.
+ */
+struct placement {
+    cpu_set_t allowed;
+    bool held;
+};
+
+static void hold_here(struct placement *p, pid_t tid)
+{
+    const int cpu = sched_getcpu();
+    cpu_set_t here;
+
+    *p = (struct placement){0};
+    if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(tid, sizeof(p->allowed), &p->allowed) < 0)
+        return;
+    if (!CPU_ISSET(cpu, &p->allowed) || CPU_COUNT(&p->allowed) == 1)
+        return;
+    CPU_ZERO(&here);
+    CPU_SET(cpu, &here);
+    p->held = sched_setaffinity(tid, sizeof(here), &here) == 0;
+}
+
+static void release(const struct placement *p, pid_t tid)
+{
+    if (p->held && tid > 0)
+        (void)!sched_setaffinity(tid, sizeof(p->allowed), &p->allowed); /* fails if the thread is gone */
+}
+
 /* Has the stub clone, and waits for the child's first report. */
 static int clone_and_wait(struct plat_thread *t, struct plat_thread *child, struct pending *p,
                           const struct stub_job *job)
@@ -287,6 +320,7 @@ int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_
                  void *cookie, struct plat_thread **out)
 {
     struct pending p = {0};
+    struct placement place;
 
     int ret = stop_upgrade(t);
     if (ret < 0)
@@ -301,7 +335,10 @@ int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_
         return ret;
     }
     const struct stub_job job = clone_job(t, child, kind, tls, clear_tid, p.token);
+    hold_here(&place, atomic_load(&t->tid));
     ret = clone_and_wait(t, child, &p, &job);
+    release(&place, atomic_load(&t->tid));
+    release(&place, atomic_load(&child->tid));
     const bool claimed = pending_remove(&p);
     if (ret == 0)
         ret = close_inherited(t, child, returned);
