@@ -130,6 +130,12 @@ int plat_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct re
 void plat_exit_thread(struct plat_thread *t);
 
 /*
+ * Ends the whole host process of t, for t's owner: by the exit_group(2) that t is stopped in, if it is, else as
+ * plat_kill() does. process_died() follows; the owner then returns PLAT_GONE.
+ */
+void plat_end(struct plat_thread *t);
+
+/*
  * Kills the whole host process of t (SIGKILL): any thread may call it, at any time while it holds a reference. Its
  * threads make no further events; process_died() follows.
  */

@@ -51,6 +51,14 @@ void plat_exit_thread(struct plat_thread *t)
     ops->exit_thread(t);
 }
 
+void plat_end(struct plat_thread *t)
+{
+    if (ops->end)
+        ops->end(t);
+    else
+        ops->kill(t);
+}
+
 void plat_kill(struct plat_thread *t)
 {
     ops->kill(t);

@@ -14,6 +14,7 @@ struct platform_ops {
     int (*clone)(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs, const uint64_t *tls,
                  uint64_t clear_tid, void *cookie, void *process_cookie, struct plat_thread **out);
     void (*exit_thread)(struct plat_thread *t);
+    void (*end)(struct plat_thread *t); /* NULL: kill */
     void (*kill)(struct plat_thread *t);
     void (*get)(struct plat_thread *t);
     void (*put)(struct plat_thread *t);

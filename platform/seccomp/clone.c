@@ -259,8 +259,8 @@ static void child_discard(struct plat_thread *child)
 /* ---- where a child starts ---- */
 
 /*
- * The kernel starts a child on the idlest processor, and to wake that one, and the listener there, costs several times a
- * round trip. Mostly the parent waits next; so the child starts where the parent and we are. Afterwards both may run
+ * The kernel starts a child on the idlest processor, and to wake that one, and the listener there, costs several times
+ * a round trip. Mostly the parent waits next; so the child starts where the parent and we are. Afterwards both may run
  * anywhere again, and the kernel moves whom it finds waiting.
  */
 struct placement {

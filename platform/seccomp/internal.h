@@ -258,6 +258,7 @@ int stop_upgrade(struct plat_thread *t) must_check;
 /* Lets a STOP_HANDLER thread go on into the guest, with its registers. */
 void stop_resume(struct plat_thread *t);
 void stop_exit_thread(struct plat_thread *t);
+void stop_end_process(struct plat_thread *t);
 
 /* ---- jobs.c ---- */
 /*

@@ -193,6 +193,7 @@ const struct platform_ops seccomp_platform = {
     .start = sc_start,
     .clone = sc_clone,
     .exit_thread = stop_exit_thread,
+    .end = stop_end_process,
     .kill = sc_kill,
     .get = sc_thread_get,
     .put = sc_thread_put,

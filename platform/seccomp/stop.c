@@ -271,3 +271,14 @@ void stop_exit_thread(struct plat_thread *t)
     t->stop = STOP_NONE;
     sc_thread_leave(t);
 }
+
+/* An end by its own call spares the kernel a signal, and waking the thread on whatever processor it finds idle. */
+void stop_end_process(struct plat_thread *t)
+{
+    const bool own_call = t->stop == STOP_CALL && t->event.kind == PLAT_EV_SYSCALL && t->event.nr == SYS_exit_group;
+
+    if (own_call && notify_continue(t->id) == 0)
+        t->stop = STOP_NONE;
+    else
+        sc_process_kill(t->process);
+}

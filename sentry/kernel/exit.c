@@ -176,7 +176,7 @@ static void end_group(struct thread_group *tg, struct plat_thread *pt)
     if (tg->tgid == main_tgid)
         sentry_exit(tg->exit_status);
     if (pt)
-        plat_kill(pt);
+        plat_end(pt);
     /* Usually process_died() does this; but it may have come before the last task was through. */
     lock(&tasks_lock);
     tg_become_zombie_locked(tg);

@@ -212,6 +212,10 @@ void plat_exit_thread(struct plat_thread *t unused_arg)
 {
 }
 
+void plat_end(struct plat_thread *t unused_arg)
+{
+}
+
 void plat_kill(struct plat_thread *t unused_arg)
 {
 }
