@@ -3,7 +3,8 @@
  *
  * They concern memory that is the process's own, or the kernel's waiting and waking on words of it, and their answers
  * are the host's, as they would be if we looked first: private anonymous memory where the host finds room, changes to
- * ranges in the *native region*, the heap, futexes, and what a thread registers with the kernel about itself.
+ * ranges in the *native region*, the heap, futexes, and what a thread registers with the kernel about itself; and
+ * random numbers, which are written to the guest's own memory.
  *
  * The native region reaches from sc_host.native_start up to the stub. The sentry maps files and shared memory below it,
  * where every change is notified, so what happens above needs no bookkeeping of ours. A guest that insists on a file
@@ -16,6 +17,9 @@
 #include "platform/seccomp/program.h"
 
 #include <errno.h>
+#if defined(__x86_64__)
+#include <asm/prctl.h>
+#endif
 #include <linux/futex.h>
 #include <linux/mman.h>
 #include <sys/mman.h>
@@ -90,13 +94,26 @@ static void futex_call(struct program *p, struct label *no)
     jump(p, no);
 }
 
+/* The segment bases, which a guest may also set by instructions. */
+static void arch_prctl_call(struct program *p, struct label *no)
+{
+#if defined(__x86_64__)
+    static const uint32_t codes[] = {ARCH_SET_FS, ARCH_SET_GS, ARCH_GET_FS, ARCH_GET_GS};
+
+    load(p, LOW_ARG(0));
+    for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+        answer_if_equal(p, codes[i], SECCOMP_RET_ALLOW);
+#endif
+    jump(p, no);
+}
+
 /* With the number in the accumulator, before and, where nothing passed, after. */
 void native_pass(struct program *p)
 {
     /* restart_syscall: how the kernel goes on with a futex wait after it has stopped the thread itself (the freezer) */
-    static const uint32_t whole[] = {SYS_brk, SYS_sched_yield, SYS_set_robust_list, SYS_futex_waitv,
-                                     SYS_restart_syscall};
-    struct label mmaps = {0}, futexes = {0}, remaps = {0}, advice = {0}, range = {0}, no = {0};
+    static const uint32_t whole[] = {SYS_brk,         SYS_sched_yield,     SYS_set_robust_list,
+                                     SYS_futex_waitv, SYS_restart_syscall, SYS_getrandom};
+    struct label mmaps = {0}, bases = {0}, futexes = {0}, remaps = {0}, advice = {0}, range = {0}, no = {0};
 
     for (size_t i = 0; i < ARRAY_SIZE(whole); i++)
         answer_if_equal(p, whole[i], SECCOMP_RET_ALLOW);
@@ -106,9 +123,14 @@ void native_pass(struct program *p)
     jump_if_equal(p, SYS_mprotect, &range);
     jump_if_equal(p, SYS_madvise, &advice);
     jump_if_equal(p, SYS_mremap, &remaps);
+#if defined(__x86_64__)
+    jump_if_equal(p, SYS_arch_prctl, &bases);
+#endif
     jump(p, &no);
     land(p, &futexes);
     futex_call(p, &no);
+    land(p, &bases);
+    arch_prctl_call(p, &no);
     land(p, &mmaps);
     mmap_call(p, &range, &no);
     /* Where the new place is the host's choice. */

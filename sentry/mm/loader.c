@@ -27,7 +27,7 @@
 #define STACK_DEFAULT (8UL << 20)
 #define STACK_MAX (64UL << 20)
 #define STACK_GAP_PAGES (1UL << 22)
-#define MAX_MAPPINGS (4 * ELF_MAX_SEGMENTS)
+#define MAX_MAPPINGS (4 * ELF_MAX_SEGMENTS + 1) /* of program and interpreter, and the stack */
 
 struct object {
     struct file *file;
@@ -177,23 +177,19 @@ static int place_interpreter(struct plat_thread *pt, struct mm *mm, struct objec
     return 0;
 }
 
-static int place_stack(struct plat_thread *pt, struct load *l, uint64_t limit)
+/* Nothing else is near the top of a fresh address space; a program that is linked to go there cannot be run. */
+static int place_stack(struct load *l, uint64_t limit)
 {
     uint64_t size = limit > STACK_MAX ? STACK_MAX : page_up(MAX(limit, 128UL << 10));
     int prot = PROT_READ | PROT_WRITE | (l->exe.image.executable_stack ? PROT_EXEC : 0);
 
     if (limit == RLIM_INFINITY)
         size = STACK_DEFAULT;
-    /* A hint, not an order: where the host puts it when that place is taken is as good. */
-    const uint64_t hint =
-        plat_layout()->mmap_top - (STACK_GAP_PAGES + random_below(STACK_GAP_PAGES)) * PAGE_SIZE - size;
-    int64_t at =
-        plat_mmap(pt, hint & PAGE_MASK, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (at < 0)
-        return (int)at;
-    l->stack_start = (uint64_t)at;
-    l->stack_end = (uint64_t)at + size;
-    return 0;
+    const uint64_t top = plat_layout()->mmap_top - (STACK_GAP_PAGES + random_below(STACK_GAP_PAGES)) * PAGE_SIZE;
+    l->stack_start = (top - size) & PAGE_MASK;
+    l->stack_end = l->stack_start + size;
+    return add_map(l, l->stack_start, l->stack_end, prot,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK | MAP_FIXED_NOREPLACE, NULL, 0);
 }
 
 /* Clears what lies behind the file's bytes on their last page, in writable segments. */
@@ -312,7 +308,7 @@ static int place_and_map(struct plat_thread *pt, struct mm *mm, struct load *l, 
     int ret = place_program(&l->exe);
 
     if (ret == 0)
-        ret = place_stack(pt, l, req->stack_size);
+        ret = place_stack(l, req->stack_size);
     if (ret == 0)
         ret = place_interpreter(pt, mm, &l->interp);
     if (ret == 0)

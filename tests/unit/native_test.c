@@ -5,6 +5,7 @@
 #include "platform/seccomp/internal.h"
 #include "platform/seccomp/program.h"
 
+#include <asm/prctl.h>
 #include <check.h>
 #include <errno.h>
 #include <linux/audit.h>
@@ -183,7 +184,9 @@ START_TEST(other_calls)
 
     for (long nr = 0; nr < 600; nr++)
         passed += passes(nr, 0, 0, 0, 0);
-    ck_assert_uint_eq(passed, 6); /* the five that always pass, and futex as a wait */
+    ck_assert_uint_eq(passed, 7); /* the six that always pass, and futex as a wait */
+    ck_assert(passes(SYS_arch_prctl, ARCH_SET_FS, 0, 0, 0) && passes(SYS_arch_prctl, ARCH_GET_GS, 0, 0, 0));
+    ck_assert(!passes(SYS_arch_prctl, ARCH_SET_CPUID, 0, 0, 0) && !passes(SYS_arch_prctl, 0x5001, 0, 0, 0));
     ck_assert(!passes(SYS_brk | 0x40000000, 0, 0, 0, 0));
     struct seccomp_data data = call(SYS_munmap, AT_STUB - 8192, 4096, 0, 0);
     data.arch = AUDIT_ARCH_I386;
