@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,14 @@ void sentry_stopped(int sig)
         tell(json_pack("{s:s}", "event", "continued"));
 }
 
+/* As init of our PID namespace we reach with this every stub, and nobody else; what ends them then runs beside us. */
+static void kill_stubs(void)
+{
+    if (getpid() == 1)
+        kill(-1, SIGKILL);
+    plat_shutdown();
+}
+
 void sentry_exit(int wait_status)
 {
     static atomic_flag told = ATOMIC_FLAG_INIT;
@@ -80,11 +89,11 @@ void sentry_exit(int wait_status)
 
     if (atomic_flag_test_and_set(&told))
         return;
+    kill_stubs();
     message = json_pack("{s:s, s:i}", "event", "exit", "status", wait_status);
     if (want_report)
         json_object_set_new(message, "syscalls", report_syscalls());
     tell(message);
-    plat_shutdown();
     _exit(WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
 }
 
