@@ -39,8 +39,6 @@ struct frame_arm64 {
 _Static_assert(offsetof(struct frame_arm64, fault_address) == 128 + 176, "uc_mcontext is 16-byte aligned");
 _Static_assert(offsetof(struct frame_arm64, reserved) == 128 + 176 + 288, "the context records' place");
 
-static _Thread_local struct frame_arm64 buffer __attribute__((aligned(16)));
-
 /* Offset of a symbol in the vDSO image, 0 if there is none. The image is the host kernel's, mapped here. */
 static uint64_t find_vdso_symbol(const char *name)
 {
@@ -76,6 +74,7 @@ static uint64_t vdso_restorer(void)
 int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *sa, const siginfo_t *info,
                    sigset64_t mask)
 {
+    not_cleared struct frame_arm64 buffer;
     struct frame_arm64 *f = &buffer;
     uint64_t sp = sigframe_stack(t, regs->sp, sa, 0) & ~15ULL;
     uint64_t frame = (sp - sizeof(*f)) & ~15ULL;
@@ -132,6 +131,7 @@ static size_t chain_length(const uint8_t *records)
 
 int sigframe_restore(struct task *t, struct regs *regs, sigset64_t *mask, stack_t *altstack)
 {
+    not_cleared struct frame_arm64 buffer;
     struct frame_arm64 *f = &buffer;
     size_t records;
 

@@ -42,8 +42,6 @@ struct frame_x86 {
 };
 _Static_assert(sizeof(struct frame_x86) == 440, "the kernel's struct rt_sigframe");
 
-static _Thread_local uint8_t buffer[sizeof(struct frame_x86) + 128 + XSTATE_MAX + 4] __attribute__((aligned(64)));
-
 /* What an area of this size can hold. */
 static uint64_t features_of(size_t size)
 {
@@ -76,6 +74,7 @@ static void save_regs(struct sigcontext_x86 *mc, const struct regs *r, const str
 int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *sa, const siginfo_t *info,
                    sigset64_t mask)
 {
+    not_cleared uint8_t buffer[sizeof(struct frame_x86) + 128 + XSTATE_MAX + 4] __attribute__((aligned(64)));
     struct frame_x86 *f = (struct frame_x86 *)(void *)buffer;
     uint64_t sp = sigframe_stack(t, regs->rsp, sa, RED_ZONE), fp, frame;
     uint8_t *area = buffer + sizeof(*f) + 64; /* out of the way until its place is known */
@@ -90,6 +89,7 @@ int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *s
     if (frame >= sp || !sigframe_fits(t, regs->rsp, sa, frame)) /* the subtraction went below zero */
         return -EFAULT;
     memmove(buffer + (fp - frame), area, total);
+    memset(buffer + sizeof(*f), 0, fp - frame - sizeof(*f));
     *f = (struct frame_x86){.restorer = sa->restorer, .uc_flags = UC_FLAGS, .mask = mask, .info = *info};
     f->stack = (struct altstack_x86){
         .sp = (uint64_t)(uintptr_t)t->altstack.ss_sp, .flags = t->altstack.ss_flags, .size = t->altstack.ss_size};
@@ -117,7 +117,6 @@ struct window {
     size_t len;
     uint8_t bytes[sizeof(struct frame_x86) + 64 + XSTATE_MAX + 4];
 };
-static _Thread_local struct window window;
 
 /* The most that can be read of the len bytes at addr. */
 static void window_open(struct window *w, struct task *t, uint64_t addr, size_t len)
@@ -141,7 +140,7 @@ static int window_read(const struct window *w, struct task *t, void *dst, uint64
 
 /* The size of the extended area at addr, whose first XSTATE_LEGACY bytes are in area; XSTATE_LEGACY if it is not valid.
  */
-static size_t extended_size(struct task *t, uint64_t addr, const uint8_t *area)
+static size_t extended_size(struct task *t, const struct window *w, uint64_t addr, const uint8_t *area)
 {
     struct xstate_note note;
     uint32_t magic2;
@@ -150,7 +149,7 @@ static size_t extended_size(struct task *t, uint64_t addr, const uint8_t *area)
     if (note.magic1 != XSTATE_MAGIC1 || note.size < XSTATE_MIN || note.size > XSTATE_MAX ||
         note.size > note.extended_size)
         return XSTATE_LEGACY;
-    if (window_read(&window, t, &magic2, addr + note.size, sizeof(magic2)) < 0 || magic2 != XSTATE_MAGIC2)
+    if (window_read(w, t, &magic2, addr + note.size, sizeof(magic2)) < 0 || magic2 != XSTATE_MAGIC2)
         return XSTATE_LEGACY;
     return note.size;
 }
@@ -183,7 +182,7 @@ static void initial_xstate(uint8_t *area)
 }
 
 /* Sets the FP state to what is at addr. area: what it is now, size bytes, of which the host's reserved ones stay. */
-static int restore_xstate(struct task *t, uint64_t addr, uint8_t *area, size_t size)
+static int restore_xstate(struct task *t, const struct window *w, uint64_t addr, uint8_t *area, size_t size)
 {
     uint8_t host_note[sizeof(struct xstate_note)];
     size_t got = XSTATE_LEGACY;
@@ -193,11 +192,11 @@ static int restore_xstate(struct task *t, uint64_t addr, uint8_t *area, size_t s
     if (!addr) {
         initial_xstate(area);
     } else {
-        if (window_read(&window, t, area, addr, XSTATE_LEGACY) < 0)
+        if (window_read(w, t, area, addr, XSTATE_LEGACY) < 0)
             return -EFAULT;
-        got = MIN(extended_size(t, addr, area), size);
+        got = MIN(extended_size(t, w, addr, area), size);
         if (got > XSTATE_LEGACY &&
-            window_read(&window, t, area + XSTATE_LEGACY, addr + XSTATE_LEGACY, got - XSTATE_LEGACY) < 0)
+            window_read(w, t, area + XSTATE_LEGACY, addr + XSTATE_LEGACY, got - XSTATE_LEGACY) < 0)
             return -EFAULT;
     }
     memcpy(area + XSTATE_NOTE, host_note, sizeof(host_note));
@@ -215,17 +214,19 @@ static void load_regs(struct regs *r, const struct sigcontext_x86 *mc)
 
 int sigframe_restore(struct task *t, struct regs *regs, sigset64_t *mask, stack_t *altstack)
 {
+    not_cleared uint8_t area[XSTATE_MAX] __attribute__((aligned(64)));
+    not_cleared struct window w;
     struct frame_x86 f;
 
-    ssize_t size = plat_get_fpstate(t->pt, buffer, XSTATE_MAX);
+    ssize_t size = plat_get_fpstate(t->pt, area, XSTATE_MAX);
     if (size < XSTATE_LEGACY)
         return -EFAULT;
-    window_open(&window, t, regs->rsp - 8, sizeof(f) + 64 + (size_t)size + 4);
-    if (window_read(&window, t, &f, regs->rsp - 8, offsetof(struct frame_x86, info)) < 0)
+    window_open(&w, t, regs->rsp - 8, sizeof(f) + 64 + (size_t)size + 4);
+    if (window_read(&w, t, &f, regs->rsp - 8, offsetof(struct frame_x86, info)) < 0)
         return -EFAULT;
     if (f.mc.rip >= plat_layout()->task_size)
         return -EFAULT;
-    int ret = restore_xstate(t, f.mc.fpstate, buffer, (size_t)size);
+    int ret = restore_xstate(t, &w, f.mc.fpstate, area, (size_t)size);
     if (ret < 0)
         return ret;
     load_regs(regs, &f.mc);

@@ -8,12 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_BUCKETS 16384
+#define TABLE_FIRST 256 /* one page */
+#define TABLE_MAX 16384
 #define LRU_MAX 65536
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct lock dcache_lock;
-static struct list buckets[HASH_BUCKETS];
+static struct list first_table[TABLE_FIRST];
+static struct list *table = first_table;  /* dcache_lock; the buckets that were never used are all zero */
+static unsigned table_size = TABLE_FIRST; /* dcache_lock; a power of two */
+static unsigned hashed_count;             /* dcache_lock */
 static struct list lru = LIST_INIT(lru);
 static unsigned lru_count;
 
@@ -31,14 +35,37 @@ static uint32_t name_hash(const struct dentry *parent, const char *name, size_t 
     return (uint32_t)(h ^ (h >> 32));
 }
 
-/* dcache_lock held. Made ready at first use, so that starting up does not touch the whole table. */
+/* dcache_lock held. */
 static struct list *bucket(uint32_t hash)
 {
-    struct list *head = &buckets[hash % HASH_BUCKETS];
+    struct list *head = &table[hash & (table_size - 1)];
 
     if (!head->next)
         list_init(head);
     return head;
+}
+
+/* Moves all names to a table of four times the size. Without memory for it chains only get longer. */
+static void grow_table_locked(void)
+{
+    struct list *old = table, *bigger = calloc(4 * (size_t)table_size, sizeof(*bigger));
+    const unsigned old_size = table_size;
+    struct dentry *it, *tmp;
+
+    if (!bigger)
+        return;
+    table = bigger;
+    table_size *= 4;
+    for (unsigned i = 0; i < old_size; i++) {
+        if (!old[i].next)
+            continue;
+        list_for_each_safe (it, tmp, &old[i], hash_node) {
+            list_del(&it->hash_node);
+            list_push_back(bucket(it->hash), &it->hash_node);
+        }
+    }
+    if (old != first_table)
+        free(old);
 }
 
 /* ---- making and freeing ---- */
@@ -104,10 +131,13 @@ static void unhash_locked(struct dentry *d)
     list_del(&d->hash_node);
     list_del(&d->sibling);
     d->hashed = false;
+    hashed_count--;
 }
 
 static void hash_locked(struct dentry *d)
 {
+    if (hashed_count++ > table_size && table_size < TABLE_MAX)
+        grow_table_locked();
     d->hash = name_hash(d->parent, d->name, strlen(d->name));
     list_push_front(bucket(d->hash), &d->hash_node);
     list_push_back(&d->parent->children, &d->sibling);
