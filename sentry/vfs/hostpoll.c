@@ -2,9 +2,9 @@
  * One thread that sleeps in epoll_wait(2) on the host and turns host readiness into wake-ups of the sentry's queues.
  *
  * Descriptors are watched EPOLLONESHOT: nothing is reported until a task that is about to wait arms it, so an unread
- * pipe costs nothing. Events wanted by several waiters add up until one is delivered. A slot table, not a pointer, is
- * what the host hands back, so an event that was under way when a descriptor was removed finds an empty slot. Locks:
- * table_lock (unranked, taken before a wait queue's lock only).
+ * pipe costs nothing; the first to be armed starts the thread. Events wanted by several waiters add up until one is
+ * delivered. A slot table, not a pointer, is what the host hands back, so an event that was under way when a descriptor
+ * was removed finds an empty slot. Locks: table_lock (unranked, taken before a wait queue's lock only).
  */
 #include "sentry/vfs/hostpoll.h"
 
@@ -24,6 +24,7 @@ struct slot {
 static struct lock table_lock = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 static struct slot slots[SLOTS];
 static int epoll_fd = -1;
+static bool started;
 
 static void deliver(const struct epoll_event *ev)
 {
@@ -47,31 +48,35 @@ static void *poller(void *arg unused_arg)
     return NULL;
 }
 
-/* Called with table_lock held. */
-static int start_poller(void)
+/* With table_lock. */
+static int open_epoll(void)
+{
+    if (epoll_fd < 0)
+        epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    return epoll_fd < 0 ? -errno : 0;
+}
+
+/* With table_lock. False: the host has no thread to give just now. */
+static bool start_poller(void)
 {
     sigset_t all, old;
     pthread_t th;
-    if (epoll_fd >= 0)
-        return 0;
-    int fd = epoll_create1(EPOLL_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    epoll_fd = fd;
+    if (started)
+        return true;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    int ret = pthread_create(&th, NULL, poller, NULL);
+    started = pthread_create(&th, NULL, poller, NULL) == 0;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (ret == 0)
+    if (started)
         pthread_detach(th);
-    return -ret;
+    return started;
 }
 
 int hostpoll_add(struct hostpoll *h, int fd, struct waitq *q)
 {
     *h = (struct hostpoll){.fd = -1, .q = q};
     lock(&table_lock);
-    int ret = start_poller();
+    int ret = open_epoll();
     unsigned n = 0;
     while (n < SLOTS && slots[n].h)
         n++;
@@ -112,5 +117,7 @@ void hostpoll_arm(struct hostpoll *h, uint32_t events)
     s->armed |= events;
     struct epoll_event ev = {.events = s->armed | EPOLLONESHOT, .data.u32 = h->slot};
     epoll_ctl(epoll_fd, EPOLL_CTL_MOD, h->fd, &ev);
+    if (!start_poller())
+        waitq_wake(h->q, ~0u); /* who waits looks again, and tries again */
     unlock(&table_lock);
 }
