@@ -1,6 +1,6 @@
 /*
- * See sandbox.h. Order: sockets; the gofer; the sentry; ids of both mapped from here; then a byte to each says go.
- * Until that byte has come a child does nothing, so a failure on the way ends both quietly.
+ * See sandbox.h. Order: sockets; the sentry, which has more to do; the gofer. Of each: the process, its cgroup, its ids
+ * mapped from here; then a byte says go, before which a child does nothing that shows.
  */
 #include "runtime/sandbox.h"
 
@@ -131,9 +131,9 @@ _Noreturn static void gofer_child(struct start *st)
 
     close_fd(&st->control.ours);
     close_fd(&st->control.theirs);
-    pass_gate(&st->gofer);
     wipe_environment();
     setsid();
+    pass_gate(&st->gofer);
     for (size_t i = 0; i < st->v->count; i++) {
         const struct boot_mount *m = &st->v->mounts[i];
         if (!st->v->hosts[i])
@@ -169,9 +169,9 @@ _Noreturn static void sentry_child(struct start *st)
     close_fd(&st->gofer.theirs);
     for (size_t i = 0; i < st->v->count; i++)
         close_fd(&st->gofer_fds[i]);
-    pass_gate(&st->control);
     wipe_environment();
     setsid();
+    pass_gate(&st->control);
     int ret = st->s->privileged ? change_ids() : 0;
     if (ret < 0)
         child_fails("cannot become the sandbox's own user", ret);
@@ -219,21 +219,26 @@ static int namespaces_refused(int err, struct error *e)
     return error_set(e, "cannot start the sandbox's processes: %s%s", strerror(-err), jail_way_out(err));
 }
 
-static int start_gofer(struct start *st, struct error *e)
+/* One user and one group: those inside are those outside. */
+static int map_ids(pid_t pid, uid_t inside_uid, uid_t uid, gid_t inside_gid, gid_t gid, struct error *e)
 {
-    pid_t pid = jail_fork(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | (st->s->privileged ? 0UL : CLONE_NEWUSER));
+    int ret = jail_map_ids(pid, inside_uid, uid, inside_gid, gid);
 
-    if (pid == 0)
-        gofer_child(st);
-    if (pid < 0)
-        return namespaces_refused(pid, e);
-    st->s->gofer = pid;
-    return 0;
+    return ret < 0 ? error_set(e, "cannot map the sandbox's user: %s", strerror(-ret)) : 0;
 }
 
-static int start_sentry(struct start *st, struct error *e)
+static int let_go(pid_t pid, const struct gate *g, const struct cgroup *c, struct error *e)
+{
+    if (cgroup_enter(c, pid, e) < 0)
+        return -1;
+    return send(g->ours, "", 1, MSG_NOSIGNAL) == 1 ? 0 : error_set(e, "the sandbox's processes ended at once");
+}
+
+/* The sentry is "root" of its own namespace, and nobody or the user outside. */
+static int start_sentry(struct start *st, const struct cgroup *c, struct error *e)
 {
     const unsigned long apart = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+    const bool privileged = st->s->privileged;
     pid_t pid = jail_fork(apart);
 
     if (pid == 0)
@@ -241,24 +246,24 @@ static int start_sentry(struct start *st, struct error *e)
     if (pid < 0)
         return namespaces_refused(pid, e);
     st->s->sentry = pid;
-    return 0;
+    int ret = privileged ? map_ids(pid, 0, NOBODY, 0, NOBODY, e) : map_ids(pid, 0, geteuid(), 0, getegid(), e);
+    return ret < 0 ? ret : let_go(pid, &st->control, c, e);
 }
 
-/* To an ordinary user's gofer the caller's files are those of the guest's user; the sentry is "root" of its own
- * namespace, and nobody or the user outside. */
-static int map_and_go(struct start *st, struct error *e)
+/* To an ordinary user's gofer the caller's files are those of the guest's user. */
+static int start_gofer(struct start *st, const struct cgroup *c, struct error *e)
 {
-    const struct sandbox *s = st->s;
-    int ret = s->privileged ? jail_map_ids(s->sentry, 0, NOBODY, 0, NOBODY)
-                            : jail_map_ids(s->sentry, 0, geteuid(), 0, getegid());
+    const struct boot_config *cfg = st->cfg;
+    const bool privileged = st->s->privileged;
+    pid_t pid = jail_fork(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | (privileged ? 0UL : CLONE_NEWUSER));
 
-    if (ret == 0 && !s->privileged)
-        ret = jail_map_ids(s->gofer, st->cfg->uid, geteuid(), st->cfg->gid, getegid());
-    if (ret < 0)
-        return error_set(e, "cannot map the sandbox's user: %s", strerror(-ret));
-    if (send(st->gofer.ours, "", 1, MSG_NOSIGNAL) != 1 || send(st->control.ours, "", 1, MSG_NOSIGNAL) != 1)
-        return error_set(e, "the sandbox's processes ended at once");
-    return 0;
+    if (pid == 0)
+        gofer_child(st);
+    if (pid < 0)
+        return namespaces_refused(pid, e);
+    st->s->gofer = pid;
+    int ret = privileged ? 0 : map_ids(pid, cfg->uid, geteuid(), cfg->gid, getegid(), e);
+    return ret < 0 ? ret : let_go(pid, &st->gofer, c, e);
 }
 
 int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, const struct cgroup *c, struct error *e)
@@ -273,15 +278,9 @@ int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, co
         s->privileged = false;
     int ret = make_sockets(&st, e);
     if (ret == 0)
-        ret = start_gofer(&st, e);
+        ret = start_sentry(&st, c, e);
     if (ret == 0)
-        ret = start_sentry(&st, e);
-    if (ret == 0)
-        ret = cgroup_enter(c, s->gofer, e);
-    if (ret == 0)
-        ret = cgroup_enter(c, s->sentry, e);
-    if (ret == 0)
-        ret = map_and_go(&st, e);
+        ret = start_gofer(&st, c, e);
     s->control_fd = st.control.ours;
     s->gofer_fd = st.gofer.ours;
     close_sockets(&st);
@@ -364,20 +363,19 @@ int sandbox_explain_sentry(struct sandbox *s, struct error *e)
     return explain(e, "the sandbox's kernel (sentry)", status);
 }
 
-static void end_process(struct sandbox *s, pid_t *pid, int *out_status)
-{
-    if (*pid <= 0)
-        return;
-    kill(*pid, SIGKILL);
-    reap(s, pid, 0, out_status);
-}
-
 void sandbox_end(struct sandbox *s)
 {
     int status;
 
-    end_process(s, &s->sentry, &status);
-    end_process(s, &s->gofer, &s->gofer_status);
+    /* Both before waiting for either: they end beside each other. */
+    if (s->sentry > 0)
+        kill(s->sentry, SIGKILL);
+    if (s->gofer > 0)
+        kill(s->gofer, SIGKILL);
+    if (s->sentry > 0)
+        reap(s, &s->sentry, 0, &status);
+    if (s->gofer > 0)
+        reap(s, &s->gofer, 0, &s->gofer_status);
     close_fd(&s->control_fd);
     close_fd(&s->gofer_fd);
 }
