@@ -178,7 +178,6 @@ void sc_process_kill(struct process *p);
 void sc_process_seal(struct process *p);
 
 /* ---- thread.c ---- */
-void sc_threads_init(void);
 void sc_thread_get(struct plat_thread *t);
 void sc_thread_put(struct plat_thread *t);
 /* A thread not yet known by tid. Takes over the reference on process and the area, also on failure. */
@@ -288,6 +287,8 @@ void clone_process_died(struct process *p);
 bool clone_watch(void);
 int pool_start(struct plat_thread *zygote, unsigned size) must_check;
 int pool_take(void *cookie, void *process_cookie, struct plat_thread **out) must_check;
+/* A guest process has made another: programs are about to be started. */
+void pool_expect_execs(void);
 void pool_shutdown(void);
 
 /* ---- memory.c ---- */

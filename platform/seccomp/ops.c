@@ -61,7 +61,6 @@ static int sc_init(const struct platform_config *cfg, const struct platform_clie
     sc_client = c;
     pool_size = cfg->pool_size;
     see_all = cfg->see_all;
-    sc_threads_init();
     *out_why = "cannot prepare the platform's workers";
     int ret = workers_init();
     if (ret == 0)
@@ -107,6 +106,8 @@ static int sc_clone(struct plat_thread *t, enum plat_clone_kind kind, const stru
     int ret = clone_thread(t, kind, tls, clear_tid, cookie, &child);
     if (ret < 0)
         return ret;
+    if (kind != PLAT_CLONE_THREAD)
+        pool_expect_execs();
     if (kind != PLAT_CLONE_THREAD && !sc_process_hand_out(child->process, process_cookie)) {
         sc_thread_put(child);
         return -EAGAIN;

@@ -1,6 +1,7 @@
 /*
  * The pool: a few processes forked from the zygote in advance, each stopped in its handler, so that an exec finds one
- * ready. A thread of its own refills it after each one that is taken, beside the program that starts.
+ * ready. A thread of its own fills it, beside the programs that run: at first with one for the first program; from the
+ * first fork of a guest's on, since who forks is likely to exec, with as many as are wanted after each that is taken.
  */
 #include "platform/seccomp/internal.h"
 
@@ -17,6 +18,8 @@ static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t pool_taken = PTHREAD_COND_INITIALIZER;
 static struct plat_thread *ready[POOL_MAX]; /* pool_lock */
 static unsigned count, wanted;              /* pool_lock */
+static unsigned full;                       /* (c) what is wanted once guests fork */
+static atomic_bool guests_fork;
 
 static pthread_mutex_t zygote_lock = PTHREAD_MUTEX_INITIALIZER; /* taken first; held while the zygote forks */
 static struct plat_thread *zygote;                              /* zygote_lock: its owner */
@@ -57,7 +60,8 @@ int pool_start(struct plat_thread *first, unsigned size)
     pthread_t thread;
 
     zygote = first;
-    wanted = MIN(size ? size : 2U, POOL_MAX);
+    full = MIN(size ? size : 2U, POOL_MAX);
+    wanted = 1;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, POOL_STACK);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -70,9 +74,21 @@ static struct plat_thread *take_ready(void)
 {
     pthread_mutex_lock(&pool_lock);
     struct plat_thread *t = count ? ready[--count] : NULL;
-    pthread_cond_signal(&pool_taken);
+    wanted = atomic_load(&guests_fork) ? full : 0;
+    if (wanted)
+        pthread_cond_signal(&pool_taken);
     pthread_mutex_unlock(&pool_lock);
     return t;
+}
+
+void pool_expect_execs(void)
+{
+    if (likely(atomic_exchange(&guests_fork, true)))
+        return;
+    pthread_mutex_lock(&pool_lock);
+    wanted = full;
+    pthread_cond_signal(&pool_taken);
+    pthread_mutex_unlock(&pool_lock);
 }
 
 int pool_take(void *cookie, void *process_cookie, struct plat_thread **out)

@@ -17,6 +17,7 @@
 
 #define BUCKETS 512
 
+/* All zero is an unused one, so that only the pages of those that are used are touched. */
 static struct bucket {
     pthread_mutex_t lock;
     struct list threads; /* lock; by hash_node */
@@ -25,17 +26,24 @@ static struct bucket {
 static atomic_uint left;                 /* how many threads ever left the table */
 static _Thread_local unsigned left_seen; /* that, when this thread of ours last began to listen */
 
-static struct bucket *bucket_of(pid_t tid)
+static struct bucket *bucket_lock(unsigned i)
 {
-    return &table[(unsigned)tid % BUCKETS];
+    struct bucket *b = &table[i];
+
+    pthread_mutex_lock(&b->lock);
+    if (unlikely(!b->threads.next))
+        list_init(&b->threads);
+    return b;
 }
 
-void sc_threads_init(void)
+static struct bucket *bucket_lock_of(pid_t tid)
 {
-    for (size_t i = 0; i < BUCKETS; i++) {
-        pthread_mutex_init(&table[i].lock, NULL);
-        list_init(&table[i].threads);
-    }
+    return bucket_lock((unsigned)tid % BUCKETS);
+}
+
+static void bucket_unlock(struct bucket *b)
+{
+    pthread_mutex_unlock(&b->lock);
 }
 
 struct plat_thread *sc_thread_new(struct process *process, unsigned area, void *cookie)
@@ -84,13 +92,12 @@ static struct plat_thread *find_locked(struct bucket *b, pid_t tid)
 
 struct plat_thread *sc_thread_find(pid_t tid)
 {
-    struct bucket *b = bucket_of(tid);
-
-    pthread_mutex_lock(&b->lock);
+    struct bucket *b = bucket_lock_of(tid);
     struct plat_thread *t = find_locked(b, tid);
+
     if (t)
         sc_thread_get(t);
-    pthread_mutex_unlock(&b->lock);
+    bucket_unlock(b);
     return t;
 }
 
@@ -106,18 +113,16 @@ struct process *sc_process_find(pid_t pid)
 
 void sc_thread_enter(struct plat_thread *t, pid_t tid)
 {
-    struct bucket *b = bucket_of(tid);
-
     atomic_store(&t->tid, tid);
     if (!t->process->pid)
         t->process->pid = tid;
     sc_thread_get(t);
-    pthread_mutex_lock(&b->lock);
+    struct bucket *b = bucket_lock_of(tid);
     struct plat_thread *stale = find_locked(b, tid);
     if (stale)
         list_del(&stale->hash_node);
     list_push_back(&b->threads, &t->hash_node);
-    pthread_mutex_unlock(&b->lock);
+    bucket_unlock(b);
     if (stale)
         sc_thread_put(stale);
     pthread_mutex_lock(&t->process->threads_lock);
@@ -127,8 +132,6 @@ void sc_thread_enter(struct plat_thread *t, pid_t tid)
 
 void sc_thread_leave(struct plat_thread *t)
 {
-    struct bucket *b = bucket_of(atomic_load(&t->tid));
-
     if (atomic_exchange(&t->gone, true))
         return;
     atomic_fetch_add(&left, 1);
@@ -137,10 +140,10 @@ void sc_thread_leave(struct plat_thread *t)
     list_del(&t->process_node);
     pthread_mutex_unlock(&t->process->threads_lock);
     space_free(t->process->space, t->area);
-    pthread_mutex_lock(&b->lock);
+    struct bucket *b = bucket_lock_of(atomic_load(&t->tid));
     bool listed = !list_empty(&t->hash_node);
     list_del(&t->hash_node);
-    pthread_mutex_unlock(&b->lock);
+    bucket_unlock(b);
     if (listed)
         sc_thread_put(t);
 }
@@ -217,12 +220,12 @@ bool sc_threads_watch(void)
     struct plat_thread *it;
     bool any = false;
 
-    for (size_t i = 0; i < BUCKETS; i++) {
-        pthread_mutex_lock(&table[i].lock);
-        list_for_each (it, &table[i].threads, hash_node)
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        struct bucket *b = bucket_lock(i);
+        list_for_each (it, &b->threads, hash_node)
             if (overdue(it, &any))
                 (void)!sc_thread_violation(it, "a thread of it does not stop");
-        pthread_mutex_unlock(&table[i].lock);
+        bucket_unlock(b);
     }
     return any;
 }
