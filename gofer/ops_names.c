@@ -7,7 +7,8 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-static int op_version(struct conn *c, struct wirebuf *in, struct wirebuf *out)
+/* Begins a session of the version that the client asks for, if there is one. */
+static int take_version(struct conn *c, struct wirebuf *in)
 {
     char version[32];
     uint32_t msize = wire_get32(in);
@@ -19,6 +20,15 @@ static int op_version(struct conn *c, struct wirebuf *in, struct wirebuf *out)
     c->msize = MIN(msize, (uint32_t)P9_MSIZE_MAX);
     c->extended = strcmp(version, P9_VERSION_SBOX) == 0;
     c->versioned = c->extended || strcmp(version, P9_VERSION) == 0;
+    return 0;
+}
+
+static int op_version(struct conn *c, struct wirebuf *in, struct wirebuf *out)
+{
+    int ret = take_version(c, in);
+
+    if (ret < 0)
+        return ret;
     const char *answer = c->extended ? P9_VERSION_SBOX : c->versioned ? P9_VERSION : "unknown";
     wire_put32(out, c->msize);
     wire_put_str(out, answer, strlen(answer));
@@ -29,6 +39,17 @@ static int op_version(struct conn *c, struct wirebuf *in, struct wirebuf *out)
 static int op_auth(struct conn *c unused_arg, struct wirebuf *in unused_arg, struct wirebuf *out unused_arg)
 {
     return -ENOENT;
+}
+
+/* The root as fid `id`; what it is. */
+static int attach(struct conn *c, uint32_t id, struct p9_attr *out)
+{
+    int ret = fd_attr(c->tree->root_fd, out);
+
+    if (ret < 0)
+        return ret;
+    int fd = fcntl(c->tree->root_fd, F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? -errno : fid_add(c, id, fd, NULL, "", NULL);
 }
 
 static int op_attach(struct conn *c, struct wirebuf *in, struct wirebuf *out)
@@ -42,17 +63,27 @@ static int op_attach(struct conn *c, struct wirebuf *in, struct wirebuf *out)
     uint32_t uid = wire_get32(in);
     if (in->bad)
         return -EPROTO;
-    int ret = fd_attr(c->tree->root_fd, &a);
-    if (ret < 0)
-        return ret;
-    int fd = fcntl(c->tree->root_fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    ret = fid_add(c, id, fd, NULL, "", NULL);
+    int ret = attach(c, id, &a);
     if (ret < 0)
         return ret;
     c->uid = uid;
     p9_put_qid(out, &a);
+    return 0;
+}
+
+static int op_xattach(struct conn *c, struct wirebuf *in, struct wirebuf *out)
+{
+    struct p9_attr a;
+    int ret = take_version(c, in);
+    uint32_t id = wire_get32(in);
+
+    if (ret < 0 || in->bad || !c->extended)
+        return -EPROTO;
+    ret = attach(c, id, &a);
+    if (ret < 0)
+        return ret;
+    wire_put32(out, c->msize);
+    p9_put_attr(out, &a);
     return 0;
 }
 
@@ -235,6 +266,7 @@ static int op_fsync(struct conn *c, struct wirebuf *in, struct wirebuf *out unus
 
 const struct gofer_op ops_names[] = {
     {P9_TVERSION, 6, OP_UNVERSIONED, op_version},
+    {P9_XATTACH, 10, OP_UNVERSIONED, op_xattach},
     {P9_TAUTH, 8, 0, op_auth},
     {P9_TATTACH, 16, 0, op_attach},
     {P9_TCLUNK, 4, 0, op_clunk},

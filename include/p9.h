@@ -3,6 +3,8 @@
  * "9P2000.L.sbox" switches on. Every message is size[4] type[1] tag[2] body, little-endian; strings are length[2]
  * bytes. The extension's requests carry attributes with names and hand descriptors over (SCM_RIGHTS on the reply).
  *
+ *   Xattach   msize[4] version newfid            -> msize[4] attr
+ *             The first message: Tversion, Tattach and what the root is in one.
  *   Xwalk     fid flags[4] nname[2] (newfid name)* -> n[2] error[4] has_fd[1] target attr*n (descriptor)
  *             One step a name, as far as it goes: n newfids are made, error says why there are no more. target is the
  *             text of the last one found if that is a symbolic link. P9_WALK_OPEN: if all were found and the last is a
@@ -76,6 +78,7 @@ enum p9_type { /* the request; its reply is one higher */
                P9_XFORGET = 210,
                P9_XREADDIR = 212,
                P9_XLOOK = 214,
+               P9_XATTACH = 216,
 };
 
 enum { P9_WALK_OPEN = 1, P9_WALK_XATTRS = 2 };

@@ -219,16 +219,22 @@ _Noreturn static void program_fails(struct task *t, const struct boot_config *cf
     control_fail(err == -ENOENT ? 127 : 126, text, err);
 }
 
-/* A gofer that does not answer is given up. Set before the lock-in, whose filter does not let sockets be changed. */
-static void limit_gofers(const struct boot_config *cfg)
+/*
+ * A gofer that does not answer is given up. Set before the lock-in, whose filter does not let sockets be changed. The
+ * first request goes out too: the gofers are not up yet, but their answers will be there when they are wanted.
+ */
+static void prepare_gofers(const struct boot_config *cfg)
 {
     const struct timeval limit = {.tv_sec = GOFER_TIMEOUT_SECONDS};
 
     for (size_t i = 0; i < cfg->mount_count; i++) {
         const struct boot_mount *m = &cfg->mounts[i];
-        if (m->kind == MOUNT_GOFER && (setsockopt(m->conn_fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
-                                       setsockopt(m->conn_fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0))
+        if (m->kind != MOUNT_GOFER)
+            continue;
+        if (setsockopt(m->conn_fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
+            setsockopt(m->conn_fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
             control_fail_start("cannot limit the wait for a gofer", -errno);
+        gofer_greet(m->conn_fd);
     }
 }
 
@@ -240,7 +246,7 @@ static void prepare(const struct boot_config *cfg)
     control_open(cfg->control_fd, cfg->want_report);
     log_init(cfg->log_fd, "sentry", cfg->debug);
     json_object_seed(0); /* would open a file later */
-    limit_gofers(cfg);
+    prepare_gofers(cfg);
     int proc_fd = open_host_proc();
     tmpfs_set_memory(proc_read_host(cfg));
     int ret = dev_open_host();

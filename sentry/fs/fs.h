@@ -29,7 +29,9 @@ int tmpfs_mount(uint64_t size_limit, mode_t mode, struct dentry **out) must_chec
 int proc_mount(struct dentry **out) must_check;
 int sysfs_mount(struct dentry **out) must_check;
 int dev_mount(struct dentry **out) must_check;
-/* conn_fd is taken over. exclusive: see docs/files.md. */
+/* Sends the first request to a gofer, which gofer_mount() reads the answer to; it need not be up yet. */
+void gofer_greet(int conn_fd);
+/* conn_fd, on which gofer_greet() was called, is taken over. exclusive: see docs/files.md. */
 int gofer_mount(int conn_fd, bool exclusive, bool readonly, struct dentry **out) must_check;
 /* Upper: a fresh tmpfs. lower's reference is taken over. */
 int overlay_mount(struct dentry *lower, struct dentry **out) must_check;

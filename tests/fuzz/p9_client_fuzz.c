@@ -116,12 +116,9 @@ static void put_body(struct wirebuf *b, uint8_t type)
     unsigned n;
 
     switch (type) {
-    case P9_TVERSION:
+    case P9_XATTACH:
         wire_put32(b, P9_MSIZE_MAX);
-        wire_put_str(b, P9_VERSION_SBOX, strlen(P9_VERSION_SBOX));
-        break;
-    case P9_TATTACH:
-        wire_take(b, 13);
+        put_attr(b);
         break;
     case P9_TGETATTR:
         put_attr(b);
@@ -389,7 +386,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input = data;
     left = size;
     bool exclusive = next8() & 1;
-    if (gofer_mount(open("/dev/null", O_RDWR | O_CLOEXEC), exclusive, false, &d) < 0)
+    int sock = open("/dev/null", O_RDWR | O_CLOEXEC);
+    gofer_greet(sock);
+    if (gofer_mount(sock, exclusive, false, &d) < 0)
         return 0;
     if (mount_at(&mount_point, d, 0, "fuzz") < 0) {
         dentry_put(d); /* not a directory */

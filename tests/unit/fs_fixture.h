@@ -71,6 +71,7 @@ static inline int start_server(bool readonly, bool jailed)
         _exit(gofer_serve(&cfg, not_jailed) < 0);
     }
     close(pair[1]);
+    gofer_greet(pair[0]);
     return pair[0];
 }
 

@@ -107,6 +107,23 @@ static int ask_attach(uint32_t fid)
     return ask(P9_TATTACH);
 }
 
+static int ask_xattach(const char *version, uint32_t msize, uint32_t fid)
+{
+    begin();
+    wire_put32(&req, msize);
+    put_str(version);
+    wire_put32(&req, fid);
+    return ask(P9_XATTACH);
+}
+
+static int ask_getattr(uint32_t fid)
+{
+    begin();
+    wire_put32(&req, fid);
+    wire_put64(&req, ~0ULL);
+    return ask(P9_TGETATTR);
+}
+
 static void start(const char *version)
 {
     ck_assert_int_eq(ask_version(version, 65536), 0);
@@ -450,6 +467,23 @@ START_TEST(readonly_tree)
 }
 END_TEST
 
+START_TEST(attaching_at_once)
+{
+    struct p9_attr a;
+
+    ck_assert_int_eq(ask_xattach(P9_VERSION, 65536, 0), -EPROTO);
+    ck_assert_int_eq(ask_xattach(P9_VERSION_SBOX, 100, 0), -EPROTO);
+    ck_assert_int_eq(ask_xattach(P9_VERSION_SBOX, 65536, 0), 0);
+    ck_assert_uint_eq(wire_get32(&reply), 65536);
+    p9_get_attr(&reply, &a);
+    ck_assert(!reply.bad && S_ISDIR(a.mode));
+    ck_assert_int_eq(ask_getattr(0), 0);
+    ck_assert_int_eq(ask_xattach(P9_VERSION_SBOX, 65536, 1), 0); /* a new session: nothing is left of the old one */
+    ck_assert_int_eq(ask_getattr(0), -EBADF);
+    ck_assert_int_eq(ask_getattr(1), 0);
+}
+END_TEST
+
 /* Messages out of order, unknown, too short, or with numbers that stand for nothing. */
 START_TEST(nonsense)
 {
@@ -494,6 +528,7 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, wire);
     tcase_add_test(c, attributes);
+    tcase_add_test(c, attaching_at_once);
     tcase_add_test(c, plain_reading);
     tcase_add_test(c, plain_writing);
     tcase_add_test(c, plain_xattrs);

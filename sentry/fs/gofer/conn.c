@@ -9,6 +9,7 @@
 #include "include/platform.h"
 #include "lib/fdpass.h"
 #include "lib/log.h"
+#include "sentry/fs/fs.h"
 #include "sentry/kernel/locking.h"
 
 #include <errno.h>
@@ -131,6 +132,11 @@ static int hang_up(struct gofer_conn *c, const char *why)
     return -EIO;
 }
 
+static int lost(struct gofer_conn *c, int err)
+{
+    return hang_up(c, err == -EAGAIN ? "it does not answer" : strerror(-err));
+}
+
 void gofer_begin(struct gofer_conn *c, struct gofer_call *call) NO_THREAD_SAFETY
 {
     lock(&c->lock);
@@ -178,10 +184,23 @@ static int receive(struct gofer_call *call, size_t *out_len)
     return have == want ? 0 : -EPROTO;
 }
 
+void gofer_greet(int sock)
+{
+    uint8_t buf[64];
+    struct wirebuf b;
+
+    p9_begin(&b, buf, sizeof(buf));
+    wire_put32(&b, P9_MSIZE_MAX);
+    wire_put_str(&b, P9_VERSION_SBOX, strlen(P9_VERSION_SBOX));
+    wire_put32(&b, 0);
+    p9_end(&b, P9_XATTACH, TAG);
+    if (fdpass_send(sock, buf, b.pos, -1) < 0)
+        log_debug("a gofer is gone already"); /* as gofer_mount() will find */
+}
+
 int gofer_exchange(struct gofer_call *call, uint8_t type)
 {
     struct gofer_conn *c = call->c;
-    size_t len;
 
     if (call->req.bad)
         return -ENAMETOOLONG;
@@ -189,13 +208,19 @@ int gofer_exchange(struct gofer_call *call, uint8_t type)
         return -EIO;
     atomic_fetch_add_explicit(&c->exchanges, 1, memory_order_relaxed);
     int ret = send_request(call, type);
-    if (ret == 0) {
-        plat_block_begin(); /* other guest threads are served meanwhile */
-        ret = receive(call, &len);
-        plat_block_end();
-    }
+    return ret < 0 ? lost(c, ret) : gofer_await(call, type);
+}
+
+int gofer_await(struct gofer_call *call, uint8_t type)
+{
+    struct gofer_conn *c = call->c;
+    size_t len;
+
+    plat_block_begin(); /* other guest threads are served meanwhile */
+    int ret = receive(call, &len);
+    plat_block_end();
     if (ret < 0)
-        return hang_up(c, ret == -EAGAIN ? "it does not answer" : strerror(-ret));
+        return lost(c, ret);
     wire_init(&call->reply, c->in, len);
     wire_get32(&call->reply);
     uint8_t got = wire_get8(&call->reply);

@@ -60,6 +60,8 @@ void gofer_conn_destroy(struct gofer_conn *c);
 void gofer_begin(struct gofer_conn *c, struct gofer_call *call);
 /* Sends the request and waits for its reply. 0, the gofer's error, or -EIO. */
 int gofer_exchange(struct gofer_call *call, uint8_t type) must_check;
+/* Its second half: waits for the reply to a request that was sent before. */
+int gofer_await(struct gofer_call *call, uint8_t type) must_check;
 /* Ends the call; ret if that is an error, -EIO (and the connection's end) if the reply was too short or too long. */
 int gofer_end(struct gofer_call *call, int ret) must_check;
 /* Takes count unused numbers. -ENOMEM, -EIO. */
@@ -95,8 +97,8 @@ struct gofer_new { /* Xcreate */
     dev_t rdev;
 };
 
-int rpc_version(struct gofer_conn *c) must_check;
-int rpc_attach(struct gofer_conn *c, uint32_t fid) must_check;
+/* What gofer_greet() asked for: the root, whose fid is 0. */
+int rpc_attached(struct gofer_conn *c, struct p9_attr *out) must_check;
 int rpc_walk(struct gofer_conn *c, uint32_t fid, struct gofer_walk *w) must_check;
 int rpc_getattr(struct gofer_conn *c, uint32_t fid, struct p9_attr *out) must_check;
 /* valid: P9_SETATTR_* */

@@ -50,7 +50,6 @@ static void gofer_destroy(struct super_block *sb)
 
 static const struct super_ops gofer_super_ops = {.statfs = gofer_statfs, .destroy = gofer_destroy};
 
-/* Version, attach, and what the root is. Its fid is 0. */
 static int get_root(struct super_block *sb, struct inode **out)
 {
     struct gofer_sb *gs = sb->fs_data;
@@ -59,11 +58,7 @@ static int get_root(struct super_block *sb, struct inode **out)
 
     int ret = gofer_fid_alloc(&gs->conn, &fid, 1);
     if (ret == 0)
-        ret = rpc_version(&gs->conn);
-    if (ret == 0)
-        ret = rpc_attach(&gs->conn, fid);
-    if (ret == 0)
-        ret = rpc_getattr(&gs->conn, fid, &a);
+        ret = rpc_attached(&gs->conn, &a);
     if (ret < 0)
         return ret;
     return gofer_inode_get(sb, fid, &a, NULL, out);

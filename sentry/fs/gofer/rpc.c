@@ -62,37 +62,17 @@ static void get_attr(struct wirebuf *b, struct p9_attr *a)
     }
 }
 
-int rpc_version(struct gofer_conn *c)
+int rpc_attached(struct gofer_conn *c, struct p9_attr *out)
 {
     struct gofer_call call;
-    char version[32];
 
     gofer_begin(c, &call);
-    wire_put32(&call.req, P9_MSIZE_MAX);
-    put_name(&call.req, P9_VERSION_SBOX);
-    int ret = gofer_exchange(&call, P9_TVERSION);
+    int ret = gofer_await(&call, P9_XATTACH);
     if (ret == 0) {
-        uint32_t msize = wire_get32(&call.reply);
-        wire_get_str(&call.reply, version, sizeof(version));
-        if (msize < P9_MSIZE_MAX || strcmp(version, P9_VERSION_SBOX) != 0)
+        if (wire_get32(&call.reply) != P9_MSIZE_MAX)
             call.reply.bad = true; /* our own gofer takes what we ask for */
+        get_attr(&call.reply, out);
     }
-    return gofer_end(&call, ret);
-}
-
-int rpc_attach(struct gofer_conn *c, uint32_t fid)
-{
-    struct gofer_call call;
-
-    gofer_begin(c, &call);
-    wire_put32(&call.req, fid);
-    wire_put32(&call.req, P9_NOFID);
-    put_name(&call.req, "");
-    put_name(&call.req, "");
-    wire_put32(&call.req, P9_NOUID);
-    int ret = gofer_exchange(&call, P9_TATTACH);
-    if (ret == 0)
-        wire_take(&call.reply, 13);
     return gofer_end(&call, ret);
 }
 
