@@ -82,11 +82,17 @@ struct platform_config {
 };
 
 /*
- * Prepares the chosen platform: makes the first stub (the zygote, from which all others are forked) and its filter.
+ * Prepares the chosen platform: starts the program of the first stub (the zygote, from which all others are forked).
  * Called once per process, before the caller has locked itself in and while it is single-threaded. On failure returns
  * -errno and *out_why names the step in a few words (static text).
  */
 int plat_init(const struct platform_config *cfg, const struct platform_client *client, const char **out_why) must_check;
+
+/*
+ * Waits until that program has come up, which it does beside the caller, and has it put itself behind its filter. Next
+ * after plat_init() and under the same conditions.
+ */
+int plat_greet(const char **out_why) must_check;
 
 /*
  * Starts the worker threads. Called after the process is locked in (seccomp filter on). Returns -errno, or 0 with the

@@ -12,6 +12,7 @@
 #include <sys/capability.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -184,7 +185,8 @@ static void die_first(void)
     close(fd);
 }
 
-int jail_keep_two_fds(int program_fd, int socket_fd, int at)
+/* Closes all descriptors but the socket, which goes to number `at`, and the program's, whose new number is returned. */
+static int keep_two_fds(int program_fd, int socket_fd, int at)
 {
     /* The program must not land on the socket's number, nor the socket vanish under it. */
     int exe = fcntl(program_fd, F_DUPFD_CLOEXEC, at + 1);
@@ -198,12 +200,16 @@ int jail_keep_two_fds(int program_fd, int socket_fd, int at)
     return exe;
 }
 
-_Noreturn void jail_exec_stub(int program_fd)
+_Noreturn static void become_stub(int program_fd, int socket_fd, int socket_at, unsigned max_files)
 {
     static char name[] = "stub";
     char *const argv[] = {name, NULL}, *const envp[] = {NULL};
+    const struct rlimit files = {max_files, max_files}, no_core = {0, 0};
     sigset_t none;
 
+    int exe = keep_two_fds(program_fd, socket_fd, socket_at);
+    if (exe < 0 || (max_files && setrlimit(RLIMIT_NOFILE, &files) < 0) || setrlimit(RLIMIT_CORE, &no_core) < 0)
+        _exit(1);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* No more power than the sentry will have: without that the kernel would not let it trace or read a stub. */
     if (jail_drop_privileges() < 0)
@@ -211,6 +217,19 @@ _Noreturn void jail_exec_stub(int program_fd)
     die_first();
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    syscall(SYS_execveat, program_fd, "", argv, envp, AT_EMPTY_PATH);
+    syscall(SYS_execveat, exe, "", argv, envp, AT_EMPTY_PATH);
     _exit(1);
+}
+
+/*
+ * With vfork(2): copying our memory, and then each page that either side writes, would take longer than all the rest.
+ * What the child changes besides, descriptors, limits and credentials, is its own.
+ */
+pid_t jail_spawn_stub(int program_fd, int socket_fd, int socket_at, unsigned max_files)
+{
+    pid_t pid = vfork();
+
+    if (pid == 0)
+        become_stub(program_fd, socket_fd, socket_at, max_files);
+    return pid < 0 ? -errno : pid;
 }

@@ -32,13 +32,12 @@ int jail_drop_privileges(void) must_check;
 int jail_keep_capabilities(const int *keep, size_t count) must_check;
 
 /*
- * How a platform's child becomes its first stub. Closes all descriptors but the socket, which goes to number `at`, and
- * the program's, whose new number (close-on-exec) is returned; or -errno.
+ * Starts the program in program_fd as a platform's first stub, with one descriptor, socket_fd's, at number `socket_at`;
+ * max_files 0 leaves that limit alone. It has no privileges, no environment and no signal blocked; it dies with us, and
+ * first of all when memory runs out. Returns once the program runs or the child has given up, which shows as a hang-up
+ * of the socket: pid or -errno.
  */
-int jail_keep_two_fds(int program_fd, int socket_fd, int at) must_check;
-/* Runs the program with no privileges, no environment and no signal blocked; it dies with us, and first of all when
- * memory runs out. Does not return: exits with 1 on failure. */
-_Noreturn void jail_exec_stub(int program_fd);
+pid_t jail_spawn_stub(int program_fd, int socket_fd, int socket_at, unsigned max_files) must_check;
 
 /*
  * The last step of a lock-in in the test build of tests/escape (preset escape), where code of the test tries what a

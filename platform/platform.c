@@ -20,6 +20,11 @@ int plat_init(const struct platform_config *cfg, const struct platform_client *c
     return -EINVAL;
 }
 
+int plat_greet(const char **out_why)
+{
+    return ops->greet(out_why);
+}
+
 int plat_run(void)
 {
     return ops->run();

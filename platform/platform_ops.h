@@ -7,6 +7,7 @@
 struct platform_ops {
     const char *name;
     int (*init)(const struct platform_config *cfg, const struct platform_client *client, const char **out_why);
+    int (*greet)(const char **out_why);
     int (*run)(void);
     void (*shutdown)(void);
     int (*new_process)(void *cookie, void *process_cookie, struct plat_thread **out);

@@ -66,15 +66,6 @@ static int image_memfd(void)
     return fd;
 }
 
-static _Noreturn void become_zygote(int memfd, int socket_fd)
-{
-    int exe = jail_keep_two_fds(memfd, socket_fd, IMAGE_SOCKET_FD);
-
-    if (exe < 0)
-        _exit(1);
-    jail_exec_stub(exe);
-}
-
 /* What the stub tells us when it is entered. */
 struct hello {
     uint64_t stack_pointer, base, brk;
@@ -99,7 +90,7 @@ static void find_vdso(uint64_t stack_pointer)
             layout.vdso = words[i + 1];
 }
 
-static int greet(const char **out_why)
+int image_greet(const char **out_why)
 {
     struct hello h;
 
@@ -131,12 +122,10 @@ int image_make_zygote(const char **out_why)
         close(memfd);
         return ret;
     }
-    image.zygote = fork();
-    if (image.zygote == 0)
-        become_zygote(memfd, pair[1]);
-    int ret = image.zygote < 0 ? -errno : 0;
+    pid_t pid = jail_spawn_stub(memfd, pair[1], IMAGE_SOCKET_FD, 0);
     close(memfd);
     close(pair[1]);
     image.send_fd = pair[0];
-    return ret < 0 ? ret : greet(out_why);
+    image.zygote = pid;
+    return pid < 0 ? pid : 0;
 }

@@ -75,8 +75,9 @@ extern struct plat_layout layout;
 extern const struct platform_client *client;
 extern pthread_rwlock_t pid_lock; /* read: using a pid; write: reaping */
 
-/* image.c. Makes the zygote, running but not yet traced. */
+/* image.c. Makes the zygote, running but not yet traced; then learns its addresses from it. */
 int image_make_zygote(const char **out_why) must_check;
+int image_greet(const char **out_why) must_check;
 
 /* tracer.c */
 int tracer_start(void) must_check;

@@ -320,6 +320,7 @@ static void pt_block(void)
 const struct platform_ops ptrace_platform = {
     .name = "ptrace",
     .init = pt_init,
+    .greet = image_greet,
     .run = pt_run,
     .shutdown = pt_shutdown,
     .new_process = pt_new,

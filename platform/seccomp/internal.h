@@ -155,8 +155,10 @@ bool native_waits(uint64_t nr, const uint64_t args[6]);
 uint64_t native_robust_list(const struct plat_thread *t);
 
 /* ---- zygote.c ---- */
-/* Makes the zygote and takes over its listener; on return its READY report can be received. */
-int zygote_make(pid_t *out_pid, const char **out_why) must_check;
+/* Starts the zygote's program, which then comes up beside us. */
+int zygote_start(pid_t *out_pid, const char **out_why) must_check;
+/* Has it install its filter, and takes over its listener; on return its READY report can be received. */
+int zygote_greet(pid_t pid, const char **out_why) must_check;
 
 /* ---- process.c ---- */
 struct space *space_new(void) must_check;

@@ -13,6 +13,7 @@ const struct platform_client *sc_client;
 bool sc_force_trap, trap_everything, see_all;
 
 static struct plat_thread *zygote;
+static pid_t zygote_pid;
 static unsigned pool_size;
 
 /* ---- start ---- */
@@ -56,19 +57,24 @@ static int adopt_zygote(pid_t pid)
 
 static int sc_init(const struct platform_config *cfg, const struct platform_client *c, const char **out_why)
 {
-    pid_t pid;
-
     sc_client = c;
     pool_size = cfg->pool_size;
     see_all = cfg->see_all;
+    int ret = zygote_start(&zygote_pid, out_why);
+    if (ret < 0)
+        return ret;
     *out_why = "cannot prepare the platform's workers";
-    int ret = workers_init();
-    if (ret == 0)
-        ret = zygote_make(&pid, out_why);
+    return workers_init();
+}
+
+static int sc_greet(const char **out_why)
+{
+    int ret = zygote_greet(zygote_pid, out_why);
+
     if (ret < 0)
         return ret;
     *out_why = "the stub does not report";
-    return adopt_zygote(pid);
+    return adopt_zygote(zygote_pid);
 }
 
 static int sc_run(void)
@@ -188,6 +194,7 @@ static const struct plat_layout *sc_layout(void)
 const struct platform_ops seccomp_platform = {
     .name = "seccomp",
     .init = sc_init,
+    .greet = sc_greet,
     .run = sc_run,
     .shutdown = sc_shutdown,
     .new_process = pool_take,

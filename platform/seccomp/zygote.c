@@ -14,8 +14,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,6 +23,8 @@
 #define TASK_SIZE 0x7ffffffff000UL
 
 extern const unsigned char sc_stub_elf[], sc_stub_elf_end[];
+
+static int socket_fd = -1; /* to the zygote, until it is behind its filter */
 
 static int stub_memfd(void)
 {
@@ -42,21 +42,14 @@ static int stub_memfd(void)
     return fd;
 }
 
-static _Noreturn void become_zygote(int memfd, int socket_fd)
-{
-    const struct rlimit files = {STUB_FILES, STUB_FILES}, no_core = {0, 0};
-
-    int exe = jail_keep_two_fds(memfd, socket_fd, STUB_SOCKET_FD);
-    if (exe < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
-        _exit(1);
-    jail_exec_stub(exe);
-}
-
-/* Starts the program; returns our end of the socket. */
-static int spawn(pid_t *out_pid)
+int zygote_start(pid_t *out_pid, const char **out_why)
 {
     int pair[2];
 
+    *out_why = "the seccomp platform is not written for this architecture yet: use --platform ptrace";
+    if (&sc_stub_elf[0] == &sc_stub_elf_end[0])
+        return -ENOSYS;
+    *out_why = "cannot start the stub program";
     int memfd = stub_memfd();
     if (memfd < 0)
         return memfd;
@@ -65,18 +58,14 @@ static int spawn(pid_t *out_pid)
         close(memfd);
         return ret;
     }
-    *out_pid = fork();
-    if (*out_pid == 0)
-        become_zygote(memfd, pair[1]);
-    int ret = *out_pid < 0 ? -errno : pair[0];
+    *out_pid = jail_spawn_stub(memfd, pair[1], STUB_SOCKET_FD, STUB_FILES);
     close(memfd);
     close(pair[1]);
-    if (ret < 0)
-        close(pair[0]);
-    return ret;
+    socket_fd = pair[0];
+    return *out_pid < 0 ? *out_pid : 0;
 }
 
-static int greet(int socket_fd)
+static int greet(void)
 {
     struct stub_hello h;
 
@@ -104,7 +93,7 @@ static bool flag_known(unsigned long flag)
            errno == EFAULT;
 }
 
-static int send_filter(int socket_fd)
+static int send_filter(void)
 {
     struct stub_filter message = {.flags = SECCOMP_FILTER_FLAG_NEW_LISTENER};
 
@@ -118,52 +107,36 @@ static int send_filter(int socket_fd)
     return send(socket_fd, &message, sizeof(message), MSG_NOSIGNAL) == sizeof(message) ? 0 : -EIO;
 }
 
-/* The stub cannot tell us that it is behind its filter, as telling is a call too: look until descriptor 0 is there. */
-static int take_listener(pid_t pid, int socket_fd)
+/* The stub cannot tell us that it is behind its filter, as telling is a call too; but it may close its socket. */
+static int take_listener(pid_t pid)
 {
-    const struct timespec pause = {.tv_nsec = 20000};
     int64_t error;
 
+    if (recv(socket_fd, &error, sizeof(error), 0) == sizeof(error))
+        return error < 0 ? (int)error : -EPROTO;
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return -errno;
-    int fd, ret;
-    for (;;) {
-        fd = (int)syscall(SYS_pidfd_getfd, pidfd, 0, 0);
-        ret = fd < 0 ? -errno : fd;
-        if (fd >= 0 || errno != EBADF)
-            break;
-        ssize_t n = recv(socket_fd, &error, sizeof(error), MSG_DONTWAIT);
-        if (n == 0 || n == sizeof(error)) {
-            ret = n ? (int)error : -ECHILD;
-            break;
-        }
-        nanosleep(&pause, NULL);
-    }
+    int fd = (int)syscall(SYS_pidfd_getfd, pidfd, 0, 0);
+    int ret = fd < 0 ? -errno : fd;
     close(pidfd);
     return ret;
 }
 
-int zygote_make(pid_t *out_pid, const char **out_why)
+int zygote_greet(pid_t pid, const char **out_why)
 {
-    *out_why = "the seccomp platform is not written for this architecture yet: use --platform ptrace";
-    if (&sc_stub_elf[0] == &sc_stub_elf_end[0])
-        return -ENOSYS;
     *out_why = "cannot start the stub program";
-    int socket_fd = spawn(out_pid);
-    if (socket_fd < 0)
-        return socket_fd;
-    int ret = greet(socket_fd);
+    int ret = greet();
     if (ret == 0) {
         *out_why = "the host refuses the stub's system call filter";
-        ret = send_filter(socket_fd);
+        ret = send_filter();
     }
     if (ret == 0)
-        ret = take_listener(*out_pid, socket_fd);
+        ret = take_listener(pid);
     close(socket_fd);
     if (ret < 0) {
-        kill(*out_pid, SIGKILL);
-        waitpid(*out_pid, NULL, 0);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
         return ret;
     }
     notify_init(ret);

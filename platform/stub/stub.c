@@ -216,9 +216,9 @@ void stub_main(uint64_t *sp)
         init_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&fd, sizeof(fd), 0, 0, 0);
         init_call(SYS_exit_group, 1, 0, 0, 0, 0, 0);
     }
+    stub_close(STUB_SOCKET_FD); /* which the sentry waits for */
     stub_syscall(STUB_REPORT_NR, 0, STUB_READY, 0, 0, 0, 0);
     stub_close(0);
-    stub_close(STUB_SOCKET_FD);
     for (;;)
         __asm__ volatile("int3");
 }

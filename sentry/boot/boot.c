@@ -247,12 +247,19 @@ static void prepare(const struct boot_config *cfg)
     log_init(cfg->log_fd, "sentry", cfg->debug);
     json_object_seed(0); /* would open a file later */
     prepare_gofers(cfg);
+    int ret = plat_init(&platform, &sentry_client, &why);
+    if (ret < 0)
+        control_fail_start(why, ret);
+    /* While the platform's first process comes up: */
     int proc_fd = open_host_proc();
     tmpfs_set_memory(proc_read_host(cfg));
-    int ret = dev_open_host();
+    ret = dev_open_host();
     if (ret < 0)
         control_fail_start("cannot open the host's /dev/zero", ret);
-    ret = plat_init(&platform, &sentry_client, &why);
+    ret = jail_empty_root();
+    if (ret < 0)
+        control_fail_start("cannot enter an empty root", ret);
+    ret = plat_greet(&why);
     if (ret < 0)
         control_fail_start(why, ret);
     ret = boot_lock_in(proc_fd, !strcmp(cfg->platform, "ptrace"), cfg->debug, &why);

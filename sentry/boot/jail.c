@@ -1,7 +1,7 @@
 /*
- * How the sentry locks itself in: an empty root, no capabilities, no new privileges, and a filter that kills the
- * process at any call that is not in the table below. With --debug a forbidden call ends it by SIGSYS with its number
- * logged. Calls that glibc can do without are refused with an error instead.
+ * How the sentry, in an empty root by then, locks itself in: no capabilities, no new privileges, and a filter that
+ * kills the process at any call that is not in the table below. With --debug a forbidden call ends it by SIGSYS with
+ * its number logged. Calls that glibc can do without are refused with an error instead.
  */
 #include "lib/jail.h"
 #include "include/boot.h"
@@ -217,12 +217,8 @@ int boot_lock_in(int proc_fd, bool ptrace, bool debug, const char **out_why)
     files.rlim_cur = files.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &files) < 0)
         return -errno;
-    *out_why = "enter an empty root";
-    int ret = jail_empty_root();
-    if (ret < 0)
-        return ret;
     *out_why = "drop capabilities";
-    ret = jail_drop_privileges();
+    int ret = jail_drop_privileges();
     if (ret < 0)
         return ret;
     *out_why = "load the system call filter";

@@ -177,6 +177,11 @@ int plat_init(const struct platform_config *cfg unused_arg, const struct platfor
     return -ENOSYS;
 }
 
+int plat_greet(const char **out_why unused_arg)
+{
+    return -ENOSYS;
+}
+
 int plat_run(void)
 {
     return -ENOSYS;

@@ -158,6 +158,8 @@ static struct plat_thread *make_guest(int platform, const unsigned char *entry, 
     struct plat_thread *t;
 
     int ret = plat_init(&cfg, &test_client, &why);
+    if (ret == 0)
+        ret = plat_greet(&why);
     ck_assert_msg(ret == 0, "%s: %s (%d)", cfg.name, why, ret);
     ck_assert_int_eq(plat_run(), 0);
     ck_assert_int_eq(plat_new(&cookies[0], &cookies[3], &t), 0);

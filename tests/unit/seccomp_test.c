@@ -376,6 +376,8 @@ static void start_platform(void)
     const char *why = "?";
 
     int ret = plat_init(&cfg, &test_client, &why);
+    if (ret == 0)
+        ret = plat_greet(&why);
     ck_assert_msg(ret == 0, "%s (%d)", why, ret);
     ck_assert_int_eq(plat_run(), 0);
     code_fd = memfd_create("guest", MFD_CLOEXEC);
