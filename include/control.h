@@ -5,8 +5,7 @@
  *                                                           terminal's foreground group
  *                    {"op":"winch"}                         terminal size changed
  *                    {"op":"background","background":B}     the host's shell has (not) put us in the background
- * sentry → runtime   {"event":"started"}                    the program is about to run
- *                    {"event":"failed","error":"…","code":N} it could not be started: exit with code N (125, 126, 127)
+ * sentry → runtime   {"event":"failed","error":"…","code":N} it could not be started: exit with code N (125, 126, 127)
  *                    {"event":"stopped","signal":N}         it stopped (job control); {"event":"continued"}
  *                    {"event":"exit","status":N,…}          its wait status, with the report's figures
  */

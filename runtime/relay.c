@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -208,11 +209,22 @@ static int check_time(struct relay *r)
     return GO_ON;
 }
 
+/* Left to itself jansson opens a file for it, when the sandbox's end is to be told. */
+static void seed_json(void)
+{
+    size_t seed = 0;
+
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        seed = 0;
+    json_object_seed(seed);
+}
+
 int relay_run(struct relay *r, struct sandbox *s, struct error *e)
 {
     struct pollfd fds[] = {{.fd = s->control_fd, .events = POLLIN}, {.fd = r->signal_fd, .events = POLLIN}};
     int code = GO_ON;
 
+    seed_json();
     r->sandbox = s;
     r->deadline = r->timeout_ns ? now() + (int64_t)MIN(r->timeout_ns, (uint64_t)INT64_MAX / 4) : 0;
     stdio_release();

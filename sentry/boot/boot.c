@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -238,6 +239,16 @@ static void prepare_gofers(const struct boot_config *cfg)
     }
 }
 
+/* Left to itself jansson opens a file for it, and later. */
+static void seed_json(void)
+{
+    size_t seed = 0;
+
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        seed = 0;
+    json_object_seed(seed);
+}
+
 static void prepare(const struct boot_config *cfg)
 {
     const struct platform_config platform = {.name = cfg->platform, .see_all = cfg->strace};
@@ -245,7 +256,7 @@ static void prepare(const struct boot_config *cfg)
 
     control_open(cfg->control_fd, cfg->want_report);
     log_init(cfg->log_fd, "sentry", cfg->debug);
-    json_object_seed(0); /* would open a file later */
+    seed_json();
     prepare_gofers(cfg);
     int ret = plat_init(&platform, &sentry_client, &why);
     if (ret < 0)
@@ -323,7 +334,6 @@ void sentry_main(const struct boot_config *cfg)
     if (ret < 0)
         control_fail_start("cannot start the platform", ret);
     struct task *t = build(cfg);
-    control_tell_started();
     ret = start_program(t, cfg);
     if (ret < 0)
         program_fails(t, cfg, ret);

@@ -41,11 +41,6 @@ static void tell(json_t *message)
     json_decref(message);
 }
 
-void control_tell_started(void)
-{
-    tell(json_pack("{s:s}", "event", "started"));
-}
-
 _Noreturn static void fail(int code, const char *what, int err, const char *way_out)
 {
     char why[PATH_MAX + 256];

@@ -10,8 +10,6 @@
 
 /* fd is taken over. report: the exit is told with the figures of --report. */
 void control_open(int fd, bool report);
-/* The program is about to run. */
-void control_tell_started(void);
 /* Tells why the program could not be started and ends the process with this code. */
 _Noreturn void control_fail(int code, const char *what, int err);
 /* The same for a step of the sandbox's own start, with what the user can do about it. */
