@@ -272,14 +272,18 @@ static bool too_many_listen(void)
     return n > 1 && (int)n > atomic_load(&running) && atomic_load(&receiving) > 0;
 }
 
-/* What to do without listening: a queued event (returned), or sleep. *out_end: the worker is to end. */
+/*
+ * What to do without listening: a queued event (returned), or sleep. *out_end: the worker is to end. While no guest
+ * thread runs nobody listens, so that whoever orders jobs meanwhile, as the first program's start does, hears of them
+ * without another thread between.
+ */
 static struct plat_thread *look_around(struct worker *self, bool *out_end)
 {
     pthread_mutex_lock(&pool_lock);
     struct plat_thread *t = take_queued();
     if (listening && too_many_listen())
         lay_down_token();
-    if (t || listening || take_token()) {
+    if (t || listening || (atomic_load(&running) > 0 && take_token())) {
         pthread_mutex_unlock(&pool_lock);
         return t;
     }
