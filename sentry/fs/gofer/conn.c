@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -48,6 +49,20 @@ void gofer_conn_destroy(struct gofer_conn *c)
 
 /* ---- fids ---- */
 
+/* Of all connections, which lead to one gofer; what it has been asked to forget, but not yet told to, included. */
+static atomic_uint fids_taken;
+
+bool gofer_fids_crowded(void)
+{
+    static _Atomic(rlim_t) limit;
+    struct rlimit r;
+
+    /* The gofer was started with our limit. */
+    if (!atomic_load_explicit(&limit, memory_order_relaxed) && getrlimit(RLIMIT_NOFILE, &r) == 0)
+        atomic_store_explicit(&limit, r.rlim_max, memory_order_relaxed);
+    return atomic_load_explicit(&fids_taken, memory_order_relaxed) > limit / 4 * 3;
+}
+
 static bool push(struct fid_list *l, uint32_t id)
 {
     if (l->count == l->cap) {
@@ -76,6 +91,7 @@ int gofer_fid_alloc(struct gofer_conn *c, uint32_t *out, size_t count)
             ret = -ENFILE;
     }
     unlock(&c->fids);
+    atomic_fetch_add_explicit(&fids_taken, (unsigned)count, memory_order_relaxed);
     return ret;
 }
 
@@ -86,6 +102,7 @@ void gofer_fid_unused(struct gofer_conn *c, const uint32_t *ids, size_t count)
     for (size_t i = count; i > 0; i--)
         push(&c->free, ids[i - 1]);
     unlock(&c->fids);
+    atomic_fetch_sub_explicit(&fids_taken, (unsigned)count, memory_order_relaxed);
 }
 
 void gofer_fid_forget(struct gofer_conn *c, uint32_t id)

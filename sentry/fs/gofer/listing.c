@@ -71,7 +71,9 @@ static int fetch(struct inode *dir, unsigned messages, struct gofer_listing **ou
         return -ENOMEM;
     ref_init(&l->refs);
     while (ret == 1 && messages--)
-        ret = rpc_readdir(gofer_conn(dir), gofer_data(dir)->fid, &offset, take_entry, l);
+        do
+            ret = rpc_readdir(gofer_conn(dir), gofer_data(dir)->fid, &offset, take_entry, l);
+        while (gofer_make_room(ret));
     if (ret != 0) {
         gofer_listing_put(l);
         return ret < 0 ? ret : -E2BIG;

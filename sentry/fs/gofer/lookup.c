@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define ABSENT_MAX 3          /* misses after which a directory is read */
-#define SHRINK 1024           /* names forgotten when the gofer runs out of descriptors */
+#define SHRINK 1024           /* names forgotten when the gofer has few descriptors left */
 #define BATCH_FIRST 8         /* after a single question for an entry of a listing: as many at once … */
 #define BATCH_MAX P9_MAX_LOOK /* … and twice as many with each batch, up to this */
 
@@ -176,6 +176,8 @@ int gofer_lookup(struct inode *dir, const char *name, struct inode **out)
     const struct lookahead *la = lookahead_get();
     int ret = 1;
 
+    if (gofer_fids_crowded())
+        (void)dcache_shrink(SHRINK);
     if (gd && gd->listing) {
         int64_t n = gofer_listing_find(gd->listing, name);
         if (n < 0)
