@@ -49,7 +49,7 @@ void gofer_conn_destroy(struct gofer_conn *c)
 
 /* ---- fids ---- */
 
-/* Of all connections, which lead to one gofer; what it has been asked to forget, but not yet told to, included. */
+/* Of all connections, which lead to one gofer; those that are queued to be forgotten do not count any more. */
 static atomic_uint fids_taken;
 
 bool gofer_fids_crowded(void)
@@ -96,12 +96,17 @@ int gofer_fid_alloc(struct gofer_conn *c, uint32_t *out, size_t count)
 }
 
 /* Without memory for the list the numbers are lost, which does no harm. */
-void gofer_fid_unused(struct gofer_conn *c, const uint32_t *ids, size_t count)
+static void recycle(struct gofer_conn *c, const uint32_t *ids, size_t count)
 {
     lock(&c->fids);
     for (size_t i = count; i > 0; i--)
         push(&c->free, ids[i - 1]);
     unlock(&c->fids);
+}
+
+void gofer_fid_unused(struct gofer_conn *c, const uint32_t *ids, size_t count)
+{
+    recycle(c, ids, count);
     atomic_fetch_sub_explicit(&fids_taken, (unsigned)count, memory_order_relaxed);
 }
 
@@ -110,6 +115,7 @@ void gofer_fid_forget(struct gofer_conn *c, uint32_t id)
     lock(&c->fids);
     push(&c->forget, id);
     unlock(&c->fids);
+    atomic_fetch_sub_explicit(&fids_taken, 1, memory_order_relaxed);
 }
 
 /* Writes an Xforget for some of what is queued at the start of c->out; its length, 0: nothing to forget. */
@@ -130,7 +136,7 @@ static size_t put_forget(struct gofer_conn *c)
     for (size_t i = 0; i < n; i++)
         wire_put32(&b, ids[i]);
     p9_end(&b, P9_XFORGET, TAG);
-    gofer_fid_unused(c, ids, n); /* messages are handled in order: used again, they come after */
+    recycle(c, ids, n); /* messages are handled in order: used again, they come after */
     return b.pos;
 }
 
