@@ -304,12 +304,14 @@ struct gofer_listing { /* changed only while the directory's inode alone holds i
     size_t index_size;
 };
 
+#define GOFER_BATCH_FIRST 16 /* see lookup.c */
+
 /* What is known of a directory of an exclusive mount; under its inode->lock. */
 struct gofer_dir {
     struct gofer_listing *listing; /* counted; NULL: not read */
     struct inode **ahead; /* for each entry: found out before it was asked for, counted; or NULL, or asked_for */
     unsigned absent;      /* names asked for that were not there, while there was no listing */
-    unsigned batch;       /* how many names to ask for at once */
+    unsigned batch;       /* how many names to ask for at once, 0: one */
 };
 
 /* What is in dir now, counted; from the inode where it is kept. Directory lock held. */

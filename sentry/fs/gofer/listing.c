@@ -101,6 +101,8 @@ int gofer_listing_get(struct inode *dir, struct gofer_listing **out)
         ret = fetch(dir, UINT_MAX, &gd->listing);
     if (ret < 0)
         return ret;
+    if (!gd->batch)
+        gd->batch = GOFER_BATCH_FIRST; /* whoever lists a directory mostly looks at what is in it next */
     *out = gd->listing;
     ref_get(&gd->listing->refs);
     return 0;

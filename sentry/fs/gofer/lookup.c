@@ -20,8 +20,7 @@
 
 #define ABSENT_MAX 3          /* misses after which a directory is read */
 #define SHRINK 1024           /* names forgotten when the gofer has few descriptors left */
-#define BATCH_FIRST 8         /* after a single question for an entry of a listing: as many at once … */
-#define BATCH_MAX P9_MAX_LOOK /* … and twice as many with each batch, up to this */
+#define BATCH_MAX P9_MAX_LOOK /* names to ask for at once: twice as many with each batch, up to this */
 
 /* ---- along the path ---- */
 
@@ -161,7 +160,7 @@ static int look_entry(struct inode *dir, struct gofer_dir *gd, size_t n, bool op
     if (open)
         return 1;
     if (!gd->batch) {
-        gd->batch = BATCH_FIRST;
+        gd->batch = GOFER_BATCH_FIRST; /* after a single question */
         return 1;
     }
     int ret = look_batch(dir, gd, n);
