@@ -36,7 +36,10 @@ def main():
         f"`--report`; an error's name that it is the answer always. {served} of {len(rows)} calls have a handler.\n\n"
         "| call | served | what is missing, or why not |\n|---|---|---|\n" + "\n".join(rows) + "\n")
     if "--check" in sys.argv:
-        return 0 if TARGET.exists() and TARGET.read_text() == text else 1
+        if TARGET.exists() and TARGET.read_text() == text:
+            return 0
+        print("docs/compatibility.md is out of date: run tools/compatibility.py", file=sys.stderr)
+        return 1
     TARGET.write_text(text)
     return 0
 
