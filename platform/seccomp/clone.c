@@ -162,7 +162,8 @@ bool clone_watch(void)
     pthread_mutex_lock(&pending_lock);
     bool any = !list_empty(&all_pending);
     list_for_each (it, &all_pending, node) {
-        if (it->child && ++it->rounds > sc_watch_rounds && !atomic_load(&it->child->gone)) {
+        /* Before the parent's word its owner waits for the parent, which the watch ends if it must. */
+        if (it->child && it->told_pid && ++it->rounds > sc_watch_rounds && !atomic_load(&it->child->gone)) {
             give_up_on(it->child);
             break; /* the list may have changed: the others' turn is in the next round */
         }

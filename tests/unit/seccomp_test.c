@@ -218,17 +218,24 @@ static void note(int *counter)
     pthread_mutex_unlock(&mutex);
 }
 
-/* False: it did not come within the time. */
-static bool wait_for(const int *counter, const int *want, int ms)
+/* Sleeps for 100 ms or until something was noted. With mutex. */
+static void wait_a_little(void)
 {
     struct timespec until;
 
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000 + 1;
+    until.tv_nsec += 100000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&cond, &mutex, &until);
+}
+
+/* False: it did not come within the time, of which what all of us spent stopped or frozen is no part. */
+static bool wait_for(const int *counter, const int *want, int ms)
+{
     pthread_mutex_lock(&mutex);
-    int ret = 0;
-    while (*counter < *want && ret == 0)
-        ret = pthread_cond_timedwait(&cond, &mutex, &until);
+    for (int waited = 0; *counter < *want && waited < ms; waited += 100)
+        wait_a_little();
     bool there = *counter >= *want;
     pthread_mutex_unlock(&mutex);
     return there;
