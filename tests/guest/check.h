@@ -80,12 +80,23 @@ static inline int check_wait(pid_t pid)
     return -1;
 }
 
+/* Whoever started us may have had signals ignored or blocked: nohup, or a shell for what it runs in the background. */
+static inline void check_default_signals(void)
+{
+    sigset_t none;
+    for (int sig = 1; sig <= SIGRTMAX; sig++)
+        signal(sig, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static inline void check_run(const char *name, void (*test)(void))
 {
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
         setpgid(0, 0);
+        check_default_signals();
         check_failures = 0;
         test();
         exit(check_end());
@@ -123,4 +134,18 @@ static inline void check_alarms_begin(void)
 static inline void check_alarms_end(void)
 {
     CHECK(setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL) == 0);
+}
+
+/* Waits until pid sleeps in a call, so that what comes then meets it there. */
+static inline void check_until_asleep(pid_t pid)
+{
+    char path[64], state = '?';
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    while (state != 'S') {
+        FILE *f = fopen(path, "r");
+        CHECK(f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1);
+        fclose(f);
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
 }

@@ -163,9 +163,10 @@ static void test_suspend(void)
     signal(SIGUSR2, SIG_IGN);
     pid_t me = getpid(), pid = fork();
     if (pid == 0) {
-        usleep(10000);
+        check_until_asleep(me);
         kill(me, SIGUSR2);
         usleep(30000);
+        check_until_asleep(me);
         kill(me, SIGUSR1);
         _exit(0);
     }
@@ -179,7 +180,7 @@ static pid_t disturb(int fd)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        usleep(30000);
+        check_until_asleep(getppid());
         kill(getppid(), SIGUSR1);
         usleep(60000);
         if (fd >= 0)
@@ -219,7 +220,7 @@ static void test_restart(void)
         if (pid == 0) {
             struct flock l = {.l_type = F_WRLCK};
             CHECK(fcntl(fd, F_SETLK, &l) == 0 && write(q[1], "x", 1) == 1);
-            usleep(30000);
+            check_until_asleep(getppid());
             kill(getppid(), SIGUSR1);
             usleep(60000);
             _exit(0);

@@ -177,10 +177,10 @@ static void test_stop(void)
 
 int main(void)
 {
-    test_basic();
-    test_realtime_queue();
-    test_faults();
-    test_interrupt();
-    test_stop();
-    return 0;
+    RUN(test_basic);
+    RUN(test_realtime_queue);
+    RUN(test_faults);
+    RUN(test_interrupt);
+    RUN(test_stop);
+    return check_end();
 }
