@@ -12,6 +12,7 @@ import pathlib
 import pty
 import random
 import re
+import resource
 import select
 import shutil
 import signal
@@ -430,6 +431,21 @@ def full_disk():
         r = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", d, *command("--rw", d, "sh", "-c", program, d)],
                            capture_output=True, text=True, timeout=LIMIT)
         output(r, "1048576\nfull\nok\n")
+
+
+@test
+def more_files_than_descriptors():
+    """A walk over more files than the host lets the gofer open."""
+    with tempfile.TemporaryDirectory(dir=BASE) as folder:
+        os.chmod(folder, 0o755)
+        for i in range(4000):
+            path = pathlib.Path(folder, str(i // 3), str(i))
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+        few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1100, 1100))
+        p = sbox("--ro", folder, "--", "find", folder, "-type", "f", "-size", "0", preexec_fn=few)
+        assert p.returncode == 0 and not p.stderr, p
+        assert len(p.stdout.splitlines()) == 4000, len(p.stdout.splitlines())
 
 
 @test

@@ -13,6 +13,7 @@
 #include "sentry/kernel/locking.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -52,15 +53,16 @@ void gofer_conn_destroy(struct gofer_conn *c)
 /* Of all connections, which lead to one gofer; those that are queued to be forgotten do not count any more. */
 static atomic_uint fids_taken;
 
-bool gofer_fids_crowded(void)
+unsigned gofer_fids_to_forget(void)
 {
     static _Atomic(rlim_t) limit;
     struct rlimit r;
 
     /* The gofer was started with our limit. */
     if (!atomic_load_explicit(&limit, memory_order_relaxed) && getrlimit(RLIMIT_NOFILE, &r) == 0)
-        atomic_store_explicit(&limit, r.rlim_max, memory_order_relaxed);
-    return atomic_load_explicit(&fids_taken, memory_order_relaxed) > limit / 4 * 3;
+        atomic_store_explicit(&limit, MIN(r.rlim_max, UINT_MAX), memory_order_relaxed);
+    const unsigned most = (unsigned)limit, taken = atomic_load_explicit(&fids_taken, memory_order_relaxed);
+    return taken > most / 4 * 3 ? taken - most / 4 * 3 + most / 32 : 0;
 }
 
 static bool push(struct fid_list *l, uint32_t id)

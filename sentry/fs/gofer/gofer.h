@@ -66,8 +66,8 @@ int gofer_await(struct gofer_call *call, uint8_t type) must_check;
 int gofer_end(struct gofer_call *call, int ret) must_check;
 /* Takes count unused numbers. -ENOMEM, -EIO. */
 int gofer_fid_alloc(struct gofer_conn *c, uint32_t *out, size_t count) must_check;
-/* Three quarters of what a gofer may have open are fids: time to forget some. */
-bool gofer_fids_crowded(void);
+/* 0 until three quarters of what a gofer may have open are fids; then how many to give up to have room for a while. */
+unsigned gofer_fids_to_forget(void);
 /* The gofer has never heard of these: they may be used again at once. */
 void gofer_fid_unused(struct gofer_conn *c, const uint32_t *ids, size_t count);
 /* The gofer is to drop it. Under any lock but a leaf one. */

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define ABSENT_MAX 3          /* misses after which a directory is read */
-#define SHRINK 1024           /* names forgotten when the gofer has few descriptors left */
+#define SHRINK 1024           /* names forgotten when the gofer has no descriptors left after all */
 #define BATCH_MAX P9_MAX_LOOK /* names to ask for at once: twice as many with each batch, up to this */
 
 /* ---- along the path ---- */
@@ -175,8 +175,9 @@ int gofer_lookup(struct inode *dir, const char *name, struct inode **out)
     const struct lookahead *la = lookahead_get();
     int ret = 1;
 
-    if (gofer_fids_crowded())
-        (void)dcache_shrink(SHRINK);
+    const unsigned crowd = gofer_fids_to_forget();
+    if (unlikely(crowd))
+        (void)dcache_shrink(crowd);
     if (gd && gd->listing) {
         int64_t n = gofer_listing_find(gd->listing, name);
         if (n < 0)
