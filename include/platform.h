@@ -198,6 +198,14 @@ int plat_see_memory_calls(struct plat_thread *t) must_check;
 int64_t plat_mmap(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, int flags, int fd,
                   uint64_t off) must_check;
 
+/*
+ * For an event that is an mmap of a file at a fixed address, private: gives t's process the caller's host descriptor fd
+ * under the number that the call names, so that the host can perform the call (PLAT_CONTINUE). The process keeps it,
+ * out of the guest's reach, until another takes the number or the process ends. -EOPNOTSUPP or another error:
+ * plat_mmap() it.
+ */
+int plat_lend_fd(struct plat_thread *t, int fd) must_check;
+
 /* One mapping of a batch; see plat_mmap_batch(). */
 struct plat_mapping {
     uint64_t addr, len, off;

@@ -131,6 +131,11 @@ int64_t plat_mmap(struct plat_thread *t, uint64_t addr, uint64_t len, int prot, 
     return ops->mmap(t, &map);
 }
 
+int plat_lend_fd(struct plat_thread *t, int fd)
+{
+    return ops->lend_fd ? ops->lend_fd(t, fd) : -EOPNOTSUPP;
+}
+
 int plat_mmap_batch(struct plat_thread *t, const struct plat_mapping *maps, size_t n)
 {
     return ops->mmap_batch(t, maps, n);

@@ -29,6 +29,7 @@ struct platform_ops {
     int64_t (*host_call)(struct plat_thread *t, long nr, const uint64_t args[6]);
     int (*see_memory_calls)(struct plat_thread *t); /* NULL: they always are events */
     int64_t (*mmap)(struct plat_thread *t, const struct plat_mapping *map);
+    int (*lend_fd)(struct plat_thread *t, int fd); /* NULL: never possible */
     int (*mmap_batch)(struct plat_thread *t, const struct plat_mapping *maps, size_t n);
     int (*cmpxchg32)(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen);
     /* One sentry buffer and n guest ranges; out: to the guest. */

@@ -69,11 +69,16 @@ static void add_stub_sites(struct program *p)
     pass_prctl(p, sc_stub.prctl_ip);
 }
 
-/* A mapping needs the stub if one of our descriptors is behind it: all but private anonymous ones. */
+/*
+ * A mapping needs the stub if one of our descriptors is behind it and the sentry has to say where: all but private ones
+ * that are anonymous or at a fixed address.
+ */
 static void add_mmap(struct program *p)
 {
-    unless_equal_skip(p, SYS_mmap, 5);
+    unless_equal_skip(p, SYS_mmap, 8);
     load(p, LOW_ARG(3));
+    emit(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, MAP_ANONYMOUS | MAP_SHARED | MAP_PRIVATE | MAP_FIXED);
+    answer_if_equal(p, MAP_FIXED | MAP_PRIVATE, SECCOMP_RET_USER_NOTIF);
     emit(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, MAP_ANONYMOUS | MAP_SHARED | MAP_PRIVATE);
     answer_if_equal(p, MAP_ANONYMOUS | MAP_PRIVATE, SECCOMP_RET_USER_NOTIF);
     answer(p, SECCOMP_RET_TRAP);

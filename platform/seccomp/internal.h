@@ -102,6 +102,7 @@ struct plat_thread {
     struct regs regs;    /* STOP_HANDLER */
     bool regs_changed;   /* the frame is to be written before the thread goes on, … */
     bool result_changed; /* … if only for the result register */
+    bool lent;           /* STOP_CALL: an mmap whose descriptor is there, so that the host may perform it */
     bool fresh;          /* a child before its PLAT_EV_START */
 
     struct list hash_node;    /* thread.c: holds a reference while in the table */
@@ -136,6 +137,8 @@ int notify_reply(uint64_t id, int64_t value) must_check;
 int notify_continue(uint64_t id) must_check;
 /* Puts a copy of fd into the process of the notice; returns its number there. */
 int notify_addfd(uint64_t id, int fd) must_check;
+/* As that, but under this number, in the place of what had it. */
+int notify_setfd(uint64_t id, int fd, unsigned number) must_check;
 
 /* ---- filter.c ---- */
 size_t filter_build(struct sock_filter *out, size_t cap);
@@ -297,6 +300,7 @@ void pool_shutdown(void);
 bool call_allowed(long nr, const uint64_t args[6]);
 int64_t memory_host_call(struct plat_thread *t, long nr, const uint64_t args[6]);
 int64_t memory_map(struct plat_thread *t, const struct plat_mapping *map);
+int memory_lend(struct plat_thread *t, int fd) must_check;
 int memory_map_batch(struct plat_thread *t, const struct plat_mapping *maps, size_t n) must_check;
 int memory_cmpxchg(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen);
 ssize_t memory_in(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n) must_check;

@@ -2,7 +2,8 @@
  * Guest memory: mappings that the guest's own process makes at our order, and copies that we make from outside.
  *
  * call_allowed() is the one list of host calls that can be made in a guest's name, by a job or by letting the guest's
- * own call go on. Ranges that meet the stub's are refused here, whatever the sentry said.
+ * own call go on; memory_lend() adds the mapping of a file by the guest's own call. Ranges that meet the stub's are
+ * refused here, whatever the sentry said.
  */
 #include "platform/seccomp/internal.h"
 
@@ -12,6 +13,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+
+#define LENT_MAX 64 /* numbers of descriptors; the rest of 128 are for jobs */
 
 /* ---- what is allowed ---- */
 
@@ -159,6 +162,26 @@ int64_t memory_map(struct plat_thread *t, const struct plat_mapping *map)
         (fixed_mapping((uint64_t)map->flags) && at != map->addr))
         return sc_thread_violation(t, "its stub reports an address that cannot be");
     return addr;
+}
+
+/*
+ * What the arguments of the call say is mapped, and nothing of it can change any more, but for the descriptor: another
+ * thread may have one lent under the same number. Then it is a file of its own that is mapped, with that file's rights.
+ */
+int memory_lend(struct plat_thread *t, int fd)
+{
+    const uint64_t *a = t->event.args;
+    const bool private_file = (a[3] & (MAP_ANONYMOUS | MAP_TYPE)) == MAP_PRIVATE;
+
+    if (t->stop != STOP_CALL || t->event.nr != SYS_mmap || !private_file || !(a[3] & MAP_FIXED) || a[4] >= LENT_MAX)
+        return -EOPNOTSUPP;
+    if (meets_stub(a[0], a[1]))
+        return -EINVAL;
+    int ret = notify_setfd(t->id, fd, (unsigned)a[4]);
+    if (ret < 0)
+        return ret;
+    t->lent = true;
+    return 0;
 }
 
 int memory_cmpxchg(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen)

@@ -63,9 +63,20 @@ int notify_continue(uint64_t id)
     return notify_ioctl(SECCOMP_IOCTL_NOTIF_SEND, &resp);
 }
 
-int notify_addfd(uint64_t id, int fd)
+static int add_fd(uint64_t id, int fd, uint32_t flags, uint32_t number)
 {
-    struct seccomp_notif_addfd add = {.id = id, .srcfd = (uint32_t)fd, .newfd_flags = 02000000 /* O_CLOEXEC */};
+    struct seccomp_notif_addfd add = {
+        .id = id, .flags = flags, .srcfd = (uint32_t)fd, .newfd = number, .newfd_flags = 02000000 /* O_CLOEXEC */};
 
     return notify_ioctl(SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+}
+
+int notify_addfd(uint64_t id, int fd)
+{
+    return add_fd(id, fd, 0, 0);
+}
+
+int notify_setfd(uint64_t id, int fd, unsigned number)
+{
+    return add_fd(id, fd, SECCOMP_ADDFD_FLAG_SETFD, number);
 }

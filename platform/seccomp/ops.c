@@ -215,6 +215,7 @@ const struct platform_ops seccomp_platform = {
     .host_call = memory_host_call,
     .see_memory_calls = native_undo,
     .mmap = memory_map,
+    .lend_fd = memory_lend,
     .mmap_batch = memory_map_batch,
     .cmpxchg32 = memory_cmpxchg,
     .copy_in = memory_in,

@@ -26,6 +26,7 @@ static bool frame_in_area(const struct plat_thread *t, uint64_t frame)
 int stop_take(struct plat_thread *t, const struct seccomp_notif *n)
 {
     t->id = n->id;
+    t->lent = false;
     if (!is_report(n)) {
         if (n->data.instruction_pointer == sc_stub.site_ip)
             return sc_thread_violation(t, "it made a call at the stub's address that was not ordered");
@@ -179,7 +180,7 @@ static bool go_on_returning(struct plat_thread *t, int64_t value)
 
 static bool go_on_continuing(struct plat_thread *t)
 {
-    if (t->stop == STOP_CALL && call_allowed((long)t->event.nr, t->event.args)) {
+    if (t->stop == STOP_CALL && (t->lent || call_allowed((long)t->event.nr, t->event.args))) {
         let_go_continue(t);
         return false;
     }

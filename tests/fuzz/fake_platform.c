@@ -125,6 +125,11 @@ int64_t plat_host_call(struct plat_thread *t unused_arg, long nr unused_arg, con
     return (int64_t)(args[0] & 0x7ffffffff000ULL);
 }
 
+int plat_lend_fd(struct plat_thread *t unused_arg, int fd unused_arg)
+{
+    return -EOPNOTSUPP;
+}
+
 int plat_see_memory_calls(struct plat_thread *t unused_arg)
 {
     return 0;

@@ -82,6 +82,33 @@ static void test_shared(void)
     EXPECT(check_child(pid) == 0 && q[9] == 'O');
 }
 
+/* At fixed places, as a dynamic linker does it, with files that take turns under one number. */
+static void test_fixed(void)
+{
+    scratch_enter();
+    signal(SIGBUS, on_fault);
+    signal(SIGSEGV, on_fault);
+    close(make_pages("f", 3));
+    close(make_pages("g", 2));
+    char *p = mmap(NULL, 6 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int f = open("f", O_RDONLY), g = open("g", O_RDONLY);
+    CHECK(p != MAP_FAILED && f >= 0 && g >= 0);
+    EXPECT(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, f, 2 * PAGE) == p && p[0] == 'c');
+    EXPECT(mmap(p + PAGE, PAGE, RW, MAP_PRIVATE | MAP_FIXED, f, PAGE) == p + PAGE && p[PAGE] == 'b');
+    p[PAGE] = 'X';
+    EXPECT(dup2(g, f) == f && mmap(p + 2 * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, f, 0) == p + 2 * PAGE);
+    EXPECT(p[2 * PAGE] == 'a' && p[0] == 'c' && p[PAGE] == 'X' && p[PAGE + 1] == 'b');
+    EXPECT(dup2(f, 100) == 100 &&
+           mmap(p + 3 * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, 100, PAGE) == p + 3 * PAGE);
+    EXPECT(p[3 * PAGE] == 'b' && unlink("f") == 0 && unlink("g") == 0 && p[3 * PAGE + 1] == 'b');
+    close(f);
+    EXPECT(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, f, 0) == MAP_FAILED && errno == EBADF && p[0] == 'c');
+    EXPECT(mmap(p + 1, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, g, 0) == MAP_FAILED && errno == EINVAL);
+    EXPECT(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, g, 1) == MAP_FAILED && errno == EINVAL && p[0] == 'c');
+    EXPECT(mmap(p, 4 * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, g, 0) == p && p[PAGE] == 'b');
+    EXPECT(touch(p + 2 * PAGE) == SIGBUS && touch(p + 4 * PAGE) == SIGSEGV);
+}
+
 static void test_end(void)
 {
     scratch_enter();
@@ -236,6 +263,7 @@ int main(void)
 {
     RUN(test_private);
     RUN(test_shared);
+    RUN(test_fixed);
     RUN(test_end);
     RUN(test_rights);
     RUN(test_memfd);
