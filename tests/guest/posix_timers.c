@@ -80,7 +80,8 @@ static void test_periodic(void)
     sigaddset(&block, SIGRTMIN + 1);
     CHECK(sigprocmask(SIG_BLOCK, &block, NULL) == 0);
     usleep(100000);
-    CHECK(sigwaitinfo(&block, &info) == SIGRTMIN + 1 && info.si_code == SI_TIMER && info.si_overrun >= 10);
+    for (int expired = 0; expired < 10; expired += info.si_overrun + 1) /* a busy host may spread them over several */
+        CHECK(sigwaitinfo(&block, &info) == SIGRTMIN + 1 && info.si_code == SI_TIMER);
     CHECK(syscall(SYS_timer_getoverrun, id) == info.si_overrun);
     CHECK(set(id, 0, 0, 0, &old) == 0 && old.it_interval.tv_nsec == 5 * MS);
     struct timespec zero = {0, 0};
