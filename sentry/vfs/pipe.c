@@ -248,10 +248,13 @@ int pipe_new(unsigned flags, struct file **out_read, struct file **out_write)
     return ret;
 }
 
-/* fifo(7): an end opened alone waits for the other. Called with p->lock held and the end counted. */
-static int fifo_wait_partner(struct pipe *p, struct task *t, const unsigned *partners, const uint64_t *opens)
+/*
+ * fifo(7): an end opened alone waits for the other. Called with p->lock held and the end counted. seen: *opens when it
+ * was counted: a partner may have come because of it, and gone again, before this.
+ */
+static int fifo_wait_partner(struct pipe *p, struct task *t, const unsigned *partners, const uint64_t *opens,
+                             uint64_t seen)
 {
-    uint64_t seen = *opens;
     unsigned unused_count = 0;
     struct waitq *q = partners == &p->readers ? &p->wr : &p->rd;
     while (!*partners && *opens == seen) {
@@ -299,6 +302,7 @@ int fifo_open(struct inode *i, struct file *f)
         p->writers++;
         p->w_opens++;
     }
+    const uint64_t readers_seen = p->r_opens, writers_seen = p->w_opens;
     unlock(&p->lock);
     unlock(&i->lock);
     waitq_wake(&p->rd, ~0u);
@@ -309,9 +313,9 @@ int fifo_open(struct inode *i, struct file *f)
     if (nameless)
         ; /* its ends were there from the start */
     else if (fmode == FMODE_READ && !(f->flags & O_NONBLOCK))
-        ret = fifo_wait_partner(p, current, &p->writers, &p->w_opens);
+        ret = fifo_wait_partner(p, current, &p->writers, &p->w_opens, writers_seen);
     else if (fmode == FMODE_WRITE)
-        ret = fifo_wait_partner(p, current, &p->readers, &p->r_opens);
+        ret = fifo_wait_partner(p, current, &p->readers, &p->r_opens, readers_seen);
     unlock(&p->lock);
     if (ret < 0) {
         pipe_detach(p, i, fmode);

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 
 static int fds[2];
@@ -201,6 +202,36 @@ static void test_fifo_blocking(void)
     EXPECT_ERRNO(open("p", O_WRONLY | O_NONBLOCK), ENXIO);
 }
 
+static pthread_barrier_t round_begins;
+
+static void *write_and_go(void *rounds)
+{
+    for (int i = 0; i < *(int *)rounds; i++) {
+        pthread_barrier_wait(&round_begins);
+        int w = open("p", O_WRONLY);
+        EXPECT(w >= 0 && write(w, "x", 1) == 1 && close(w) == 0);
+    }
+    return NULL;
+}
+
+/* A writer that has gone again before the reader's open(2) is done was a partner all the same. */
+static void test_fifo_short_writer(void)
+{
+    int rounds = 1000, good = 0;
+    pthread_t writer;
+    char buf[8];
+    scratch_enter();
+    CHECK(mkfifo("p", 0600) == 0 && pthread_barrier_init(&round_begins, NULL, 2) == 0);
+    CHECK(pthread_create(&writer, NULL, write_and_go, &rounds) == 0);
+    for (int i = 0; i < rounds; i++) {
+        pthread_barrier_wait(&round_begins);
+        int r = open("p", O_RDONLY);
+        good += r >= 0 && read(r, buf, 8) == 1 && read(r, buf, 8) == 0 && close(r) == 0;
+    }
+    pthread_join(writer, NULL);
+    EXPECT(good == rounds);
+}
+
 int main(void)
 {
     RUN(test_size);
@@ -211,5 +242,6 @@ int main(void)
     RUN(test_poll);
     RUN(test_fifo_open);
     RUN(test_fifo_blocking);
+    RUN(test_fifo_short_writer);
     return check_end();
 }
