@@ -1,6 +1,6 @@
 /*
- * The mount table. A mount covers a dentry of its parent mount; dentry->mounted says cheaply whether a look into the
- * table is needed. Later mounts on the same place come first in the list, so they hide the earlier ones.
+ * The mount table. A mount covers a dentry of its parent mount; dentry->mounted says cheaply whether a look at the
+ * parent's children is needed. Later mounts on the same place come first in the lists, so they hide the earlier ones.
  */
 #include "sentry/vfs/mount.h"
 
@@ -45,6 +45,8 @@ static struct mount *mount_new(struct dentry *root, unsigned flags, const char *
     ref_get(&m->sb->refs);
     m->flags = flags;
     list_init(&m->node);
+    list_init(&m->children);
+    list_init(&m->sibling);
     lock(&mounts_lock);
     m->id = next_id++;
     unlock(&mounts_lock);
@@ -57,17 +59,19 @@ struct mount *mount_get(struct mount *m)
     return m;
 }
 
+/* The last reference may give up the parent's, and so on down a pile of any height: so in a loop. */
 void mount_put(struct mount *m)
 {
-    if (!m || !ref_put(&m->refs))
-        return;
-    dentry_put(m->root);
-    if (m->mountpoint)
-        dentry_put(m->mountpoint);
-    mount_put(m->parent);
-    sb_put(m->sb);
-    free(m->source);
-    free(m);
+    while (m && ref_put(&m->refs)) {
+        struct mount *parent = m->parent;
+        dentry_put(m->root);
+        if (m->mountpoint)
+            dentry_put(m->mountpoint);
+        sb_put(m->sb);
+        free(m->source);
+        free(m);
+        m = parent;
+    }
 }
 
 void path_get(const struct path *p)
@@ -106,6 +110,7 @@ static void attach_locked(struct mount *m, struct mount *parent, struct dentry *
     m->mountpoint = dentry_get(at);
     atomic_fetch_add(&at->mounted, 1);
     list_push_front(&table, &m->node);
+    list_push_front(&parent->children, &m->sibling);
     mount_count++;
 }
 
@@ -113,6 +118,7 @@ static void attach_locked(struct mount *m, struct mount *parent, struct dentry *
 static void take_out_locked(struct mount *m, struct path *place)
 {
     list_del(&m->node);
+    list_del(&m->sibling);
     atomic_fetch_sub(&m->mountpoint->mounted, 1);
     *place = (struct path){m->parent, m->mountpoint};
     m->parent = NULL;
@@ -152,8 +158,8 @@ static struct mount *find_child(struct mount *mnt, struct dentry *d)
     struct mount *it, *found = NULL;
 
     lock(&mounts_lock);
-    list_for_each (it, &table, node) {
-        if (it->parent == mnt && it->mountpoint == d) {
+    list_for_each (it, &mnt->children, sibling) {
+        if (it->mountpoint == d) {
             found = mount_get(it);
             break;
         }
@@ -203,12 +209,11 @@ int mount_detach(const struct path *p, bool lazy)
     lock(&mounts_lock);
     if (!m->parent)
         ret = -EINVAL;
+    else if (!lazy && !list_empty(&m->children))
+        ret = -EBUSY;
     bool last = true; /* of its file system */
-    list_for_each (it, &table, node) {
-        if (it->parent == m && !lazy)
-            ret = -EBUSY;
+    list_for_each (it, &table, node)
         last &= it == m || it->sb != m->sb;
-    }
     /* One reference is the table's, one the caller's path. */
     if (ret == 0 && !lazy && atomic_load(&m->refs.n) > 2)
         ret = -EBUSY;
@@ -253,14 +258,14 @@ static int copies_push(struct copies *c, struct mount *from, struct mount *paren
 /* Notes the mounts on c->all[i], for the first one only those below `below`. */
 static int push_children(struct copies *c, size_t i, struct dentry *below)
 {
-    struct mount *parent = c->all[i].from, *to = c->all[i].to, *it;
+    struct mount *to = c->all[i].to, *it;
     int ret = 0;
 
     lock(&mounts_lock);
     if (mount_count + c->n > MOUNTS_MAX)
         ret = -ENOSPC;
-    list_for_each (it, &table, node) {
-        if (ret == 0 && it->parent == parent && (i || dentry_is_ancestor(below, it->mountpoint)))
+    list_for_each (it, &c->all[i].from->children, sibling) {
+        if (ret == 0 && (i || dentry_is_ancestor(below, it->mountpoint)))
             ret = copies_push(c, it, to, it->mountpoint);
     }
     unlock(&mounts_lock);

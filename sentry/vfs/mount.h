@@ -13,6 +13,8 @@ struct mount {
     _Atomic unsigned flags;    /* MNT_* */
     char *source;              /* (c) */
     struct list node;          /* (m) on the table */
+    struct list children;      /* (m) what is mounted on it, newest first */
+    struct list sibling;       /* (m) on the parent's children */
 };
 
 struct mount *mount_get(struct mount *m);

@@ -5,6 +5,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/fs_context.h"
+#include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
 #include <check.h>
@@ -214,6 +215,33 @@ START_TEST(xattrs)
 }
 END_TEST
 
+/* Many mounts on one place, each found by a walk through all below it; then given up with the last of them. */
+START_TEST(pile_of_mounts)
+{
+    static struct path pile[2000];
+    struct path p;
+    struct inode *made;
+
+    ck_assert_int_eq(dentry_inode(root.dentry)->ops->mkdir(dentry_inode(root.dentry), "dir", 0755, me->cred, &made), 0);
+    inode_put(made);
+    for (size_t i = 0; i < ARRAY_SIZE(pile); i++) {
+        ck_assert_int_eq(path_lookup(me, AT_FDCWD, "/dir", 0, &p), 0);
+        ck_assert_int_eq(mount_bind(&p, &p, false), 0);
+        path_put(&p);
+        ck_assert_int_eq(path_lookup(me, AT_FDCWD, "/dir", 0, &pile[i]), 0);
+        ck_assert(i == 0 || pile[i].mnt != pile[i - 1].mnt);
+    }
+    ck_assert_int_eq(mount_detach(&pile[0], false), -EBUSY);
+    for (size_t i = 0; i < ARRAY_SIZE(pile); i++)
+        ck_assert_int_eq(mount_detach(&pile[i], true), 0);
+    ck_assert_int_eq(path_lookup(me, AT_FDCWD, "/dir", 0, &p), 0);
+    ck_assert_ptr_eq(p.mnt, root.mnt);
+    path_put(&p);
+    for (size_t i = 0; i < ARRAY_SIZE(pile); i++)
+        path_put(&pile[i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("vfs");
@@ -226,6 +254,7 @@ int main(void)
     tcase_add_test(c, permissions);
     tcase_add_test(c, descriptors);
     tcase_add_test(c, xattrs);
+    tcase_add_test(c, pile_of_mounts);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
