@@ -38,7 +38,7 @@ static bool count_user(struct thread_group *tg, void *data)
 
 static bool over_nproc(struct task *t)
 {
-    uint64_t limit = t->tg->rlimits[RLIMIT_NPROC].rlim_cur;
+    uint64_t limit = tg_limit(t->tg, RLIMIT_NPROC);
     struct npr c = {.uid = t->cred->ruid};
 
     if (limit == RLIM64_INFINITY || c.uid == 0 || cred_capable(t->cred, CAP_SYS_RESOURCE) ||
@@ -320,7 +320,7 @@ long task_clone(struct task *t, const struct clone_request *req)
     c->vfork_done = done;
     c->vfork_child = done != NULL;
     child_link(c, t, req->flags);
-    if (!(req->flags & CLONE_THREAD) && c->tg->rlimits[RLIMIT_CPU].rlim_cur != RLIM64_INFINITY)
+    if (!(req->flags & CLONE_THREAD) && tg_limit(c->tg, RLIMIT_CPU) != RLIM64_INFINITY)
         cpu_limit_changed(c->tg); /* inherited; the child, not yet born, cannot have ended */
     /* As Linux: a bad address for the id does not undo the child. */
     if ((req->flags & CLONE_PARENT_SETTID) && user_write(t, req->parent_tid, &pid, sizeof(pid)) < 0)

@@ -34,7 +34,8 @@ struct cred *cred_clone(const struct cred *old)
 
     if (!c)
         return NULL;
-    *c = *old;
+    /* All but the count, which others change meanwhile. */
+    memcpy((char *)c + sizeof(c->refs), (const char *)old + sizeof(old->refs), sizeof(*c) - sizeof(c->refs));
     ref_init(&c->refs);
     if (!copy_groups(c, old->groups, old->ngroups)) {
         free(c);

@@ -90,7 +90,7 @@ void signal_cancel_locked(struct thread_group *tg, int sig)
 
 static uint64_t queue_limit(struct thread_group *tg)
 {
-    return tg->rlimits[RLIMIT_SIGPENDING].rlim_cur;
+    return tg_limit(tg, RLIMIT_SIGPENDING);
 }
 
 /* Adds an entry. Over the limit, or out of memory, a standard signal is only marked, and a real-time one refused. */

@@ -153,7 +153,7 @@ struct thread_group {
     struct waitq exit_wait; /* woken when `over` becomes true */
     bool process_dead;      /* (T) process_died() was called: usage is final */
     struct task *exec_task; /* (T) the task in execve() that waits for its siblings to go; NULL: none */
-    int dumpable;           /* (a) */
+    _Atomic int dumpable;   /* (a) */
     _Atomic int oom_adj;    /* (a) oom_score_adj: kept and shown */
     _Atomic int oom_least;  /* (a) below it only CAP_SYS_RESOURCE may set it */
 
@@ -171,7 +171,7 @@ struct thread_group {
     bool stop_reported;        /* (T) wait4(WUNTRACED) has taken it */
     bool continued;            /* (T) wait4(WCONTINUED) may take it */
 
-    struct rlimit64 rlimits[RLIM_NLIMITS]; /* (s) */
+    struct rlimit64 rlimits[RLIM_NLIMITS]; /* (s); read alone with tg_limit() */
     struct itimers *itimers;               /* (s) kernel/itimer.c */
     struct cpu_limit *cpu_limit;           /* (s) kernel/cpu_limit.c */
     struct posix_timers *posix_timers;     /* (s) kernel/posix_timer.c */
@@ -213,6 +213,12 @@ void task_get(struct task *t);
 void task_put(struct task *t);
 void tg_get(struct thread_group *tg);
 void tg_put(struct thread_group *tg);
+
+/* A soft limit as it is now, without siglock: prlimit(2) may change it at any time. */
+static inline uint64_t tg_limit(const struct thread_group *tg, int which)
+{
+    return __atomic_load_n(&tg->rlimits[which].rlim_cur, __ATOMIC_RELAXED);
+}
 
 /* Look-ups by guest id. Return a new reference, or NULL. Take tasks_lock (the _locked forms want it held). */
 struct task *task_find(pid_t tid);

@@ -16,7 +16,7 @@ long sys_dup(struct task *t, const struct sysargs *a)
 
 static long dup_to(struct task *t, int old_fd, int new_fd, bool cloexec)
 {
-    if (new_fd < 0 || (uint64_t)new_fd >= t->tg->rlimits[RLIMIT_NOFILE].rlim_cur)
+    if (new_fd < 0 || (uint64_t)new_fd >= tg_limit(t->tg, RLIMIT_NOFILE))
         return -EBADF;
     struct file *f = fd_get_raw(t, old_fd);
     if (!f)

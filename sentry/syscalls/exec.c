@@ -55,7 +55,7 @@ static struct exec *exec_new(struct task *t)
     if (!x)
         return NULL;
     x->task = t;
-    uint64_t stack = t->tg->rlimits[RLIMIT_STACK].rlim_cur;
+    uint64_t stack = tg_limit(t->tg, RLIMIT_STACK);
     x->arg_limit = stack == RLIM_INFINITY ? 6UL << 20 : MAX(MIN(stack / 4, 6UL << 20), ARG_LIMIT_MIN);
     return x;
 }
@@ -208,7 +208,7 @@ static int build(struct exec *x, struct plat_thread **out_pt, struct loaded *out
                                      .execfn = x->path,
                                      .cred = x->cred,
                                      .secure = x->secure,
-                                     .stack_size = x->task->tg->rlimits[RLIMIT_STACK].rlim_cur};
+                                     .stack_size = tg_limit(x->task->tg, RLIMIT_STACK)};
     struct plat_thread *pt;
 
     int ret = plat_new(x->task, x->task->tg, &pt);

@@ -26,7 +26,7 @@ static long set_flags(struct file *f, unsigned flags)
 
 static long dup_from(struct task *t, struct file *f, int min, bool cloexec)
 {
-    if (min < 0 || (uint64_t)min >= t->tg->rlimits[RLIMIT_NOFILE].rlim_cur)
+    if (min < 0 || (uint64_t)min >= tg_limit(t->tg, RLIMIT_NOFILE))
         return -EINVAL;
     int fd = fd_reserve(t, min);
     if (fd >= 0)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdatomic.h>
 
 /* The directory a path argument names, which the caller may search. Counted. */
 static int directory_arg(struct task *t, uint64_t addr, struct path *out)
@@ -79,11 +80,5 @@ long sys_getcwd(struct task *t, const struct sysargs *a)
 
 long sys_umask(struct task *t, const struct sysargs *a)
 {
-    struct fs_context *fs = t->fs;
-
-    lock(&fs->lock);
-    mode_t old = fs->umask;
-    fs->umask = (mode_t)a->a[0] & 0777;
-    unlock(&fs->lock);
-    return old;
+    return atomic_exchange(&t->fs->umask, (mode_t)a->a[0] & 0777);
 }

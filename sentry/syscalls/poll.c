@@ -34,7 +34,7 @@ static long do_poll(struct task *t, uint64_t ufds, uint64_t nfds, const struct p
 {
     struct pollfd fixed_fds[POLL_STACK], *fds = fixed_fds;
     struct poll_req fixed_reqs[POLL_STACK], *reqs = fixed_reqs;
-    if (nfds > t->tg->rlimits[RLIMIT_NOFILE].rlim_cur)
+    if (nfds > tg_limit(t->tg, RLIMIT_NOFILE))
         return -EINVAL;
     size_t n = (size_t)nfds;
     long ret = -ENOMEM;

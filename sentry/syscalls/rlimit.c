@@ -25,7 +25,8 @@ static int set_limit(struct task *t, struct thread_group *tg, unsigned which, co
         return -EPERM;
     if (new_limit->rlim_max > r->rlim_max && !cred_capable(t->cred, CAP_SYS_RESOURCE))
         return -EPERM;
-    *r = *new_limit;
+    __atomic_store_n(&r->rlim_cur, new_limit->rlim_cur, __ATOMIC_RELAXED); /* for tg_limit() */
+    r->rlim_max = new_limit->rlim_max;
     return 0;
 }
 

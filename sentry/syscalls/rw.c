@@ -23,7 +23,7 @@
 /* Cuts a write of a regular file at RLIMIT_FSIZE. -EFBIG with SIGXFSZ if nothing may be written. */
 static int limit_file_size(struct task *t, struct file *f, struct uio *u, const int64_t *pos)
 {
-    uint64_t limit = t->tg->rlimits[RLIMIT_FSIZE].rlim_cur;
+    uint64_t limit = tg_limit(t->tg, RLIMIT_FSIZE);
     if (limit == RLIM64_INFINITY || !S_ISREG(f->inode->mode))
         return 0;
     uint64_t at = pos ? (uint64_t)*pos : (uint64_t)MAX(f->pos, 0);

@@ -158,7 +158,7 @@ static long set_scheduler(struct task *t, pid_t pid, int policy, uint64_t param_
     if (!policy_known(policy) || (policy_rt(policy) ? prio < 1 || prio > 99 : prio != 0))
         ret = -EINVAL;
     else if (!may_set(t, o) || (policy_rt(policy) && !cred_capable(t->cred, CAP_SYS_NICE) &&
-                                (uint64_t)prio > o->tg->rlimits[RLIMIT_RTPRIO].rlim_cur))
+                                (uint64_t)prio > tg_limit(o->tg, RLIMIT_RTPRIO)))
         ret = -EPERM;
     if (!ret) {
         o->policy = policy;
@@ -251,7 +251,7 @@ static void prio_visit(struct prio_walk *w, struct task *o)
     }
     /* RLIMIT_NICE n allows down to 20 - n. */
     if (w->nice < o->nice && !cred_capable(w->caller->cred, CAP_SYS_NICE) &&
-        (uint64_t)(20 - w->nice) > o->tg->rlimits[RLIMIT_NICE].rlim_cur) {
+        (uint64_t)(20 - w->nice) > tg_limit(o->tg, RLIMIT_NICE)) {
         w->error = -EACCES;
         return;
     }

@@ -78,8 +78,8 @@ static int may_set_locked(struct task *t, struct task *o, const struct attr *a)
     if (t->cred->euid != o->cred->ruid && t->cred->euid != o->cred->euid)
         return -EPERM;
     if (is_rt(a->policy))
-        return a->priority > o->tg->rlimits[RLIMIT_RTPRIO].rlim_cur ? -EPERM : 0;
-    return a->nice < o->nice && (uint64_t)(20 - a->nice) > o->tg->rlimits[RLIMIT_NICE].rlim_cur ? -EPERM : 0;
+        return a->priority > tg_limit(o->tg, RLIMIT_RTPRIO) ? -EPERM : 0;
+    return a->nice < o->nice && (uint64_t)(20 - a->nice) > tg_limit(o->tg, RLIMIT_NICE) ? -EPERM : 0;
 }
 
 long sys_sched_setattr(struct task *t, const struct sysargs *a)

@@ -105,7 +105,7 @@ static long sets_wait(struct task *t, struct select_sets *s, const struct poll_l
 
 static long do_select(struct task *t, const struct sysargs *a, const struct poll_limit *limit)
 {
-    uint64_t max = MIN(t->tg->rlimits[RLIMIT_NOFILE].rlim_cur, (uint64_t)SEL_MAX_FDS);
+    uint64_t max = MIN(tg_limit(t->tg, RLIMIT_NOFILE), (uint64_t)SEL_MAX_FDS);
     struct select_sets s = {.addr = {a->a[1], a->a[2], a->a[3]}, .nfds = (int)a->a[0]};
     if (s.nfds < 0)
         return -EINVAL;

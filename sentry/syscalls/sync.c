@@ -112,7 +112,7 @@ long sys_fallocate(struct task *t, const struct sysargs *a)
         return -EBADF;
     int ret = check_fallocate(f, mode, off, len);
     if (ret == 0 && !(mode & (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) &&
-        (uint64_t)off + (uint64_t)len > t->tg->rlimits[RLIMIT_FSIZE].rlim_cur) {
+        (uint64_t)off + (uint64_t)len > tg_limit(t->tg, RLIMIT_FSIZE)) {
         siginfo_t info = {.si_signo = SIGXFSZ, .si_code = SI_KERNEL};
         signal_send_task(t, SIGXFSZ, &info);
         ret = -EFBIG;

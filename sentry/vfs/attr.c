@@ -135,7 +135,7 @@ int vfs_utimes(struct task *t, const struct path *p, const struct timespec *time
 
 int vfs_truncate(struct task *t, struct inode *i, uint64_t size)
 {
-    uint64_t limit = t->tg->rlimits[RLIMIT_FSIZE].rlim_cur;
+    uint64_t limit = tg_limit(t->tg, RLIMIT_FSIZE);
     struct kstat st;
 
     int ret = inode_getattr(i, &st);

@@ -172,7 +172,7 @@ struct file *fd_get(struct task *t, int fd)
 
 static int nofile_limit(struct task *t)
 {
-    uint64_t limit = t->tg->rlimits[RLIMIT_NOFILE].rlim_cur;
+    uint64_t limit = tg_limit(t->tg, RLIMIT_NOFILE);
 
     return limit > FD_LIMIT ? FD_LIMIT : (int)limit;
 }

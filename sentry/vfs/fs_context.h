@@ -8,9 +8,9 @@
 
 struct fs_context {
     refcount_t refs;
-    struct lock lock; /* RANK_FS_CONTEXT: the fields below */
+    struct lock lock; /* RANK_FS_CONTEXT: root and cwd */
     struct path root, cwd;
-    mode_t umask;
+    _Atomic mode_t umask;
 };
 
 /* References on the paths are taken, not taken over. NULL: no memory. */

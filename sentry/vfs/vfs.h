@@ -135,10 +135,10 @@ struct inode {
     const struct inode_ops *ops;                /* (c) */
     const struct file_ops *file_ops;            /* (c) default for open */
     uint64_t ino;                               /* (c) */
-    mode_t mode;                                /* (l) type is (c) */
-    uint32_t nlink;                             /* (l) */
-    uid_t uid;                                  /* (l) */
-    gid_t gid;                                  /* (l) */
+    _Atomic mode_t mode;                        /* (l) to write; type is (c) */
+    _Atomic uint32_t nlink;                     /* (l) to write */
+    _Atomic uid_t uid;                          /* (l) to write */
+    _Atomic gid_t gid;                          /* (l) to write */
     dev_t rdev;                                 /* (c) */
     _Atomic uint64_t size;                      /* (l) to write */
     struct timespec atime, mtime, ctime, btime; /* (l) */

@@ -25,22 +25,15 @@ RB_GENERATE_INTERNAL(gofer_table, gofer_inode, node, table_compare, static unuse
 
 /* ---- attributes ---- */
 
-/* Permission checks read these without a lock, so they are written only if they differ. */
-static void set_if_new(uint32_t *field, uint32_t value)
-{
-    if (*field != value)
-        *field = value;
-}
-
 /* attr_lock held, or the inode is new. */
 static void take_attr_locked(struct inode *i, const struct p9_attr *a)
 {
     struct gofer_inode *gi = gofer_data(i);
 
-    set_if_new(&i->mode, a->mode);
-    set_if_new(&i->nlink, (uint32_t)MIN(a->nlink, (uint64_t)UINT32_MAX));
-    set_if_new(&i->uid, a->uid);
-    set_if_new(&i->gid, a->gid);
+    i->mode = a->mode;
+    i->nlink = (uint32_t)MIN(a->nlink, (uint64_t)UINT32_MAX);
+    i->uid = a->uid;
+    i->gid = a->gid;
     i->size = a->size;
     i->atime = a->atime;
     i->mtime = a->mtime;

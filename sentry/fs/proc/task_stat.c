@@ -33,7 +33,7 @@ static void gather_signals(struct task *t, struct task_facts *f)
     f->pending = t->pending.set;
     f->group_pending = t->tg->pending.set;
     f->blocked = t->blocked;
-    f->rss_limit = t->tg->rlimits[RLIMIT_RSS].rlim_cur;
+    f->rss_limit = tg_limit(t->tg, RLIMIT_RSS);
     for (int sig = 1; t->tg->sighand && sig <= NSIG_MAX; sig++) {
         uint64_t handler = t->tg->sighand->action[sig - 1].handler;
         if (handler == (uint64_t)(uintptr_t)SIG_IGN)

@@ -274,6 +274,19 @@ static int tmpfs_rmdir(struct inode *dir, const char *name, struct inode *victim
     return 0;
 }
 
+/* i has come into dir, whose lock is held, as is its old directory's. */
+static void note_move(struct inode *i, struct inode *dir)
+{
+    if (S_ISDIR(i->mode))
+        lock_nested(&i->lock);
+    else
+        lock(&i->lock);
+    if (S_ISDIR(i->mode))
+        tmpfs_data(i)->parent = dir;
+    tmpfs_touch(i, false);
+    unlock(&i->lock);
+}
+
 static int exchange(struct inode *a_dir, struct tmpfs_entry *a, struct inode *b_dir, struct tmpfs_entry *b)
 {
     struct inode *i = a->inode;
@@ -283,10 +296,8 @@ static int exchange(struct inode *a_dir, struct tmpfs_entry *a, struct inode *b_
     int a_is_dir = S_ISDIR(a->inode->mode), b_is_dir = S_ISDIR(b->inode->mode);
     a_dir->nlink += (uint32_t)(a_is_dir - b_is_dir);
     b_dir->nlink += (uint32_t)(b_is_dir - a_is_dir);
-    if (a_is_dir)
-        tmpfs_data(a->inode)->parent = a_dir;
-    if (b_is_dir)
-        tmpfs_data(b->inode)->parent = b_dir;
+    note_move(a->inode, a_dir);
+    note_move(b->inode, b_dir);
     tmpfs_touch(a_dir, true);
     tmpfs_touch(b_dir, true);
     return 0;
@@ -314,9 +325,7 @@ static int tmpfs_rename(struct inode *old_dir, const char *old_name, struct inod
         return ret;
     }
     struct inode *same = entry_remove(old_dir, from); /* the entry's reference went to the new one */
-    if (S_ISDIR(same->mode))
-        tmpfs_data(same)->parent = new_dir;
-    tmpfs_touch(same, false);
+    note_move(same, new_dir);
     if (displaced)
         drop_link(displaced);
     return 0;

@@ -60,7 +60,7 @@ static bool over_limit(struct task *t, unsigned files)
 {
     if (files > MAX_FILES)
         return true;
-    return files > t->tg->rlimits[RLIMIT_NOFILE].rlim_cur && !cred_capable(t->cred, CAP_SYS_RESOURCE) &&
+    return files > tg_limit(t->tg, RLIMIT_NOFILE) && !cred_capable(t->cred, CAP_SYS_RESOURCE) &&
            !cred_capable(t->cred, CAP_SYS_ADMIN);
 }
 
