@@ -26,7 +26,7 @@ void strace_put(struct strace_line *l, const char *format, ...) __attribute__((f
  *   D directory descriptor (AT_FDCWD)   S signal   C clock
  * and flags: f open  t AT_*  P mmap protection  M mmap flags  c clone  W wait options  F fcntl command  L lseek
  *   E epoll operation  U futex operation  T socket type  A address family  K kind of sigprocmask  a access mode
- *   m memory advice
+ *   m memory advice  I ioctl request
  */
 const char *strace_kinds(const char *name);
 

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -100,6 +101,10 @@ static const struct name clock_values[] = {
     N(CLOCK_REALTIME),          N(CLOCK_MONOTONIC),     N(CLOCK_PROCESS_CPUTIME_ID),
     N(CLOCK_THREAD_CPUTIME_ID), N(CLOCK_MONOTONIC_RAW), N(CLOCK_REALTIME_COARSE),
     N(CLOCK_MONOTONIC_COARSE),  N(CLOCK_BOOTTIME),      {0, NULL}};
+static const struct name ioctl_values[] = {N(FIONREAD),   N(FIONBIO),  N(FIOASYNC),  N(FIOCLEX),   N(FIONCLEX),
+                                           N(TCGETS),     N(TCSETS),   N(TCSETSW),   N(TCSETSF),   N(TIOCGPGRP),
+                                           N(TIOCSPGRP),  N(TIOCGSID), N(TIOCSCTTY), N(TIOCNOTTY), N(TIOCGWINSZ),
+                                           N(TIOCSWINSZ), {0, NULL}};
 static const struct name none[] = {{0, NULL}};
 
 static const struct flag_set sets[] = {
@@ -119,6 +124,7 @@ static const struct flag_set sets[] = {
     {'K', UINT32_MAX, how_values, none},
     {'m', UINT32_MAX, advice_values, none},
     {'C', UINT32_MAX, clock_values, none},
+    {'I', UINT32_MAX, ioctl_values, none},
 };
 
 static const char *name_of(const struct name *names, uint64_t value)

@@ -2,6 +2,7 @@
  * Tasks of one process that make random system calls at once, on a platform with no guest: for ThreadSanitizer, and for
  * the check of lock order. Which calls succeed does not matter; afterwards every task still answers.
  */
+#include "tests/fuzz/arguments.h"
 #include "tests/fuzz/fake_platform.h"
 
 #include "sentry/fs/fs.h"
@@ -15,11 +16,14 @@
 
 #include <asm/unistd.h>
 #include <check.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 
 #define THREADS 4
 #define CALLS 100000
@@ -30,6 +34,7 @@ static const unsigned left_out[] = {__NR_exit,         __NR_exit_group, __NR_exe
                                     __NR_vfork,        __NR_mount,      __NR_umount2, __NR_close_range};
 
 static struct task *tasks[THREADS];
+static struct path top;
 
 /* Its tasks are never taken down, nor what they have open. */
 const char *__asan_default_options(void);
@@ -66,16 +71,15 @@ static void set_up(void)
 {
     const struct sysargs thread = {.a = {CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD}};
     struct dentry *d;
-    struct path root;
 
     ck_assert_int_eq(tmpfs_mount(1 << 20, 0755, &d), 0);
-    ck_assert_int_eq(mount_root(d, 0, "none", &root), 0);
-    struct task *t = task_create_init(cred_new(0, 0, NULL, 0), files_new(), fs_context_new(&root, &root, 022));
+    ck_assert_int_eq(mount_root(d, 0, "none", &top), 0);
+    struct task *t = task_create_init(cred_new(0, 0, NULL, 0), files_new(), fs_context_new(&top, &top, 022));
     ck_assert_ptr_nonnull(t);
     t->mm = mm_new();
     current = tasks[0] = t;
-    add_mount(&root, "proc", proc_mount);
-    add_mount(&root, "dev", dev_mount);
+    add_mount(&top, "proc", proc_mount);
+    add_mount(&top, "dev", dev_mount);
     fake_clone_works = true;
     for (int i = 1; i < THREADS; i++) {
         ck_assert_int_gt(syscall_table[__NR_clone].fn(t, &thread), 1);
@@ -83,8 +87,36 @@ static void set_up(void)
     }
     for (int i = 0; i < THREADS; i++)
         keep_awake(tasks[i]);
-    t->tg->rlimits[RLIMIT_NOFILE] = (struct rlimit64){40, 40};
-    t->tg->rlimits[RLIMIT_FSIZE] = (struct rlimit64){1 << 20, 1 << 20};
+}
+
+/*
+ * The end of what came of earlier calls: no limit too low, nobody's rights given up, files where they are looked for,
+ * and a descriptor of each kind, as far as there is room.
+ */
+static void restore(struct task *t)
+{
+    static const struct sysargs calls[] = {
+        {.nr = __NR_prlimit64, .a = {0, RLIMIT_NOFILE, ARGUMENT_FILES_LIMIT}},
+        {.nr = __NR_prlimit64, .a = {0, RLIMIT_FSIZE, ARGUMENT_SIZE_LIMIT}},
+        {.nr = __NR_mkdir, .a = {ARGUMENT_DIRECTORY, 0755}},
+        {.nr = __NR_open, .a = {ARGUMENT_FILE, O_RDWR | O_CREAT, 0644}},
+        {.nr = __NR_open, .a = {ARGUMENT_DIRECTORY, O_RDONLY}},
+        {.nr = __NR_socketpair, .a = {AF_UNIX, SOCK_STREAM, 0, ARGUMENT_ROOM}},
+        {.nr = __NR_socket, .a = {AF_UNIX, SOCK_STREAM}},
+        {.nr = __NR_pipe2, .a = {ARGUMENT_ROOM}},
+        {.nr = __NR_eventfd2},
+        {.nr = __NR_epoll_create1},
+        {.nr = __NR_timerfd_create, .a = {CLOCK_MONOTONIC}},
+        {.nr = __NR_inotify_init1},
+        {.nr = __NR_pidfd_open, .a = {1}},
+    };
+
+    cred_install(t, cred_new(0, 0, NULL, 0));
+    fs_context_set_root(t->fs, &top);
+    fs_context_set_cwd(t->fs, &top);
+    arguments_fill();
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+        (void)syscall_table[calls[i].nr].fn(t, &calls[i]);
 }
 
 static uint64_t next_random(uint64_t *state)
@@ -95,27 +127,12 @@ static uint64_t next_random(uint64_t *state)
     return *state;
 }
 
-static uint64_t argument(uint64_t *state)
+/* One call in a few makes room for new descriptors, or they would soon be the same few for good. */
+static uint64_t random_call(uint64_t *state)
 {
-    const uint64_t r = next_random(state);
+    const uint64_t r = next_random(state) >> 8;
 
-    switch (r & 7) {
-    case 0:
-    case 1:
-        return r >> 8 & 15;
-    case 2:
-        return FAKE_BASE + (r >> 8 & 7) * 64;
-    case 3:
-        return FAKE_BASE + (r >> 8 & 0xfff);
-    case 4:
-        return 1ULL << (r >> 8 & 31);
-    case 5:
-        return r >> 8 & 0xffff;
-    case 6:
-        return (uint64_t)AT_FDCWD;
-    default:
-        return r >> 8;
-    }
+    return r % 12 ? (r >> 8) % 460 : __NR_close;
 }
 
 static bool allowed(uint64_t nr)
@@ -126,16 +143,6 @@ static bool allowed(uint64_t nr)
     return nr < SYSCALL_MAX && syscall_table[nr].fn;
 }
 
-/* Names that calls meet each other at. */
-static void fill_memory(void)
-{
-    static const char *const names[] = {"a",     "b",         "/proc/self/fd/3",   "dir",
-                                        "dir/a", "/dev/null", "/proc/self/status", "."};
-
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        fake_write(i * 64, names[i], strlen(names[i]) + 1);
-}
-
 static void *run(void *arg)
 {
     struct task *t = arg;
@@ -143,14 +150,14 @@ static void *run(void *arg)
 
     current = t;
     for (int i = 0; i < CALLS; i++) {
-        struct sysargs a = {.nr = next_random(&state) % 460, .ip = FAKE_BASE};
+        struct sysargs a = {.nr = random_call(&state), .ip = FAKE_BASE};
         for (int k = 0; k < 6; k++)
-            a.a[k] = argument(&state);
+            a.a[k] = argument_for(syscall_table[a.nr].name, k, next_random(&state));
         keep_awake(t);
         if (i % 16 == 0)
             sched_yield(); /* also on a busy machine they shall meet */
         if (i % 128 == 0)
-            fill_memory();
+            restore(t);
         if (allowed(a.nr))
             (void)syscall_table[a.nr].fn(t, &a);
     }
