@@ -37,7 +37,7 @@ f() { trap 'echo "return trap"' RETURN; echo in f; }; f; trap - RETURN
 (trap 'echo caught; exit 6' USR2; kill -USR2 $BASHPID; sleep 5); echo "status $?"
 bash -c 'trap "echo chld" CHLD; set -m; /bin/true; sleep 0.1' | sort -u
 bash -c 'trap "echo int; exit 3" INT; (sleep 0.2; kill -INT $$) & wait'; echo "status $?"
-timeout -s TERM 0.3 bash -c 'trap "echo got term; exit 8" TERM; while :; do sleep 0.05; done'; echo "timeout: $?"
+timeout -s TERM 0.3 bash -c 'trap "echo got term; exit 8" TERM; while :; do sleep 0.05; done' 2> /dev/null; echo "timeout: $?"
 
 echo "== variables"
 declare -A map=([one]=1 [two]=2); for k in $(printf '%s\n' "${!map[@]}" | sort); do echo "$k=${map[$k]}"; done
