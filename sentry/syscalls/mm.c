@@ -18,6 +18,10 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#ifndef MAP_32BIT
+#define MAP_32BIT 0 /* x86-64 only */
+#endif
+
 #define PROT_KNOWN (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 /* A page-aligned range with its length rounded up; false where it overflows, is empty or unaligned. */
