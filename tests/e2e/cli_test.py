@@ -928,21 +928,17 @@ def gofer_killed():
 @test
 def stubs_killed():
     """Whatever of the guest's processes the host kills, the sandbox can still be ended and leaves nothing."""
-    count = 1
-    for victim in range(100):
+    for victim in range(4):
         p = start("sh", "-c", "echo ready; while :; do sleep 0.05; done")
         wait_for_line(p, "ready")
         pids = family(p.pid)
-        stubs = [c for child in children(p.pid) for c in children(child)]
-        count = len(stubs)
-        os.kill(stubs[victim], signal.SIGKILL)
+        stubs = [c for child in children(p.pid) for c in children(child)]  # more and fewer from moment to moment
+        os.kill(stubs[victim % len(stubs)], signal.SIGKILL)
         time.sleep(0.3)
         p.terminate()
         code = p.wait(LIMIT)
-        assert code in (137, 143, 125, 2, 254), f"stub {victim} of {count}: {code}: {p.stderr.read()}"
+        assert code in (137, 143, 125, 2, 254), f"stub {victim} of {len(stubs)}: {code}: {p.stderr.read()}"
         wait_until_gone(pids, "after the kill")
-        if victim + 1 >= min(count, 4):
-            break
 
 
 @test
