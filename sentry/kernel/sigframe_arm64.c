@@ -86,7 +86,7 @@ int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *s
     memset(f, 0, sizeof(*f));
     size = plat_get_fpstate(t->pt, f->reserved, RESERVED - 16); /* the rest stays zero and ends the chain */
     if (size < 0)
-        return -EFAULT;
+        return (int)size;
     f->info = *info;
     f->stack = (struct altstack_arm64){
         .sp = (uint64_t)(uintptr_t)t->altstack.ss_sp, .flags = t->altstack.ss_flags, .size = t->altstack.ss_size};
@@ -98,8 +98,9 @@ int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *s
     f->fault_address = t->fault.address;
     f->fp = regs->x[29];
     f->lr = regs->x[30];
-    if (user_write(t, frame, f, sizeof(*f)) < 0)
-        return -EFAULT;
+    int ret = user_write(t, frame, f, sizeof(*f));
+    if (ret < 0)
+        return ret;
     regs->x[0] = (uint64_t)info->si_signo;
     regs->x[1] = frame + offsetof(struct frame_arm64, info);
     regs->x[2] = frame + offsetof(struct frame_arm64, uc_flags);
@@ -135,13 +136,17 @@ int sigframe_restore(struct task *t, struct regs *regs, sigset64_t *mask, stack_
     struct frame_arm64 *f = &buffer;
     size_t records;
 
-    if ((regs->sp & 15) || user_read(t, f, regs->sp, sizeof(*f)) < 0)
+    if (regs->sp & 15)
         return -EFAULT;
+    int ret = user_read(t, f, regs->sp, sizeof(*f));
+    if (ret < 0)
+        return ret;
     records = chain_length(f->reserved);
     if (!records || f->pc >= plat_layout()->task_size)
         return -EINVAL;
-    if (plat_set_fpstate(t->pt, f->reserved, records) < 0)
-        return -EINVAL;
+    ret = plat_set_fpstate(t->pt, f->reserved, records);
+    if (ret < 0)
+        return ret;
     memcpy(regs->x, f->x, sizeof(f->x));
     regs->sp = f->sp;
     regs->pc = f->pc;

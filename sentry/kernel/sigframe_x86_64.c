@@ -80,7 +80,9 @@ int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *s
     uint8_t *area = buffer + sizeof(*f) + 64; /* out of the way until its place is known */
     ssize_t size = plat_get_fpstate(t->pt, area, XSTATE_MAX);
 
-    if (size < 0 || !(sa->flags & SA_RESTORER_FLAG))
+    if (size < 0)
+        return (int)size;
+    if (!(sa->flags & SA_RESTORER_FLAG))
         return -EFAULT;
     size_t total = finish_xstate(area, (size_t)size);
 
@@ -95,8 +97,9 @@ int sigframe_build(struct task *t, struct regs *regs, const struct ksigaction *s
         .sp = (uint64_t)(uintptr_t)t->altstack.ss_sp, .flags = t->altstack.ss_flags, .size = t->altstack.ss_size};
     save_regs(&f->mc, regs, &t->fault, mask);
     f->mc.fpstate = fp;
-    if (user_write(t, frame, buffer, (size_t)(fp - frame) + total) < 0)
-        return -EFAULT;
+    int ret = user_write(t, frame, buffer, (size_t)(fp - frame) + total);
+    if (ret < 0)
+        return ret;
     regs->rdi = (uint64_t)info->si_signo;
     regs->rsi = frame + offsetof(struct frame_x86, info);
     regs->rdx = frame + offsetof(struct frame_x86, uc_flags);
@@ -192,12 +195,14 @@ static int restore_xstate(struct task *t, const struct window *w, uint64_t addr,
     if (!addr) {
         initial_xstate(area);
     } else {
-        if (window_read(w, t, area, addr, XSTATE_LEGACY) < 0)
-            return -EFAULT;
+        int ret = window_read(w, t, area, addr, XSTATE_LEGACY);
+        if (ret < 0)
+            return ret;
         got = MIN(extended_size(t, w, addr, area), size);
-        if (got > XSTATE_LEGACY &&
-            window_read(w, t, area + XSTATE_LEGACY, addr + XSTATE_LEGACY, got - XSTATE_LEGACY) < 0)
-            return -EFAULT;
+        if (got > XSTATE_LEGACY)
+            ret = window_read(w, t, area + XSTATE_LEGACY, addr + XSTATE_LEGACY, got - XSTATE_LEGACY);
+        if (ret < 0)
+            return ret;
     }
     memcpy(area + XSTATE_NOTE, host_note, sizeof(host_note));
     clean_header(area, got, size);
@@ -220,13 +225,14 @@ int sigframe_restore(struct task *t, struct regs *regs, sigset64_t *mask, stack_
 
     ssize_t size = plat_get_fpstate(t->pt, area, XSTATE_MAX);
     if (size < XSTATE_LEGACY)
-        return -EFAULT;
+        return size < 0 ? (int)size : -EFAULT;
     window_open(&w, t, regs->rsp - 8, sizeof(f) + 64 + (size_t)size + 4);
-    if (window_read(&w, t, &f, regs->rsp - 8, offsetof(struct frame_x86, info)) < 0)
-        return -EFAULT;
+    int ret = window_read(&w, t, &f, regs->rsp - 8, offsetof(struct frame_x86, info));
+    if (ret < 0)
+        return ret;
     if (f.mc.rip >= plat_layout()->task_size)
         return -EFAULT;
-    int ret = restore_xstate(t, &w, f.mc.fpstate, area, (size_t)size);
+    ret = restore_xstate(t, &w, f.mc.fpstate, area, (size_t)size);
     if (ret < 0)
         return ret;
     load_regs(regs, &f.mc);

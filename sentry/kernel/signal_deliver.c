@@ -80,8 +80,8 @@ static void run_handler(struct delivery *d, int sig, const struct ksigaction *sa
     before = regs;
     ret = sigframe_build(t, &regs, sa, info, mask);
     d->handled = true;
-    if (plat_set_regs(t->pt, ret ? &before : &regs) < 0)
-        return;
+    if (ret == -ESRCH || plat_set_regs(t->pt, ret ? &before : &regs) < 0)
+        return; /* as above: the status is that of the kill, no fault of the guest's own */
     if (ret) {
         if (sig == SIGSEGV)
             signal_set_action(t, SIGSEGV, &(struct ksigaction){0}, NULL);

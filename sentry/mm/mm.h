@@ -81,8 +81,9 @@ void mm_lock(struct mm *mm);
 void mm_unlock(struct mm *mm);
 
 /*
- * Copies to and from the memory of the calling task t. All or nothing: 0 or -EFAULT (copy_out may have written a part).
- * user_string: at most cap bytes including the NUL; returns the length without NUL, -EFAULT, or -ENAMETOOLONG.
+ * Copies to and from the memory of the calling task t. All or nothing: 0, -EFAULT (copy_out may have written a part),
+ * or -ESRCH: the host has killed the process, and nothing that its task does is seen by anybody any more. user_string:
+ * at most cap bytes including the NUL; returns the length without NUL, -EFAULT, or -ENAMETOOLONG.
  */
 int user_read(struct task *t, void *dst, uint64_t src, size_t len) must_check;
 int user_write(struct task *t, uint64_t dst, const void *src, size_t len) must_check;

@@ -6,18 +6,26 @@
 #include <errno.h>
 #include <string.h>
 
+/* What a copy that is to be whole comes to, of which n bytes or an error came. */
+static int whole(ssize_t n, size_t len)
+{
+    if (n == (ssize_t)len)
+        return 0;
+    return n == -ESRCH ? -ESRCH : -EFAULT;
+}
+
 int user_read(struct task *t, void *dst, uint64_t src, size_t len)
 {
     if (!len)
         return 0;
-    return plat_copy_in(t->pt, dst, src, len) == (ssize_t)len ? 0 : -EFAULT;
+    return whole(plat_copy_in(t->pt, dst, src, len), len);
 }
 
 int user_write(struct task *t, uint64_t dst, const void *src, size_t len)
 {
     if (!len)
         return 0;
-    return plat_copy_out(t->pt, dst, src, len) == (ssize_t)len ? 0 : -EFAULT;
+    return whole(plat_copy_out(t->pt, dst, src, len), len);
 }
 
 /* Reads up to the end of a page first, which nearly always holds the whole string, then page by page. */

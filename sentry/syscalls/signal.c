@@ -222,7 +222,8 @@ long sys_rt_sigreturn(struct task *t, const struct sysargs *a unused_arg)
     if (!ret)
         ret = plat_set_regs(t->pt, &regs);
     if (ret < 0) {
-        signal_force(t, SIGSEGV, NULL);
+        if (ret != -ESRCH) /* it is being killed, and ends with the status of that */
+            signal_force(t, SIGSEGV, NULL);
         return SYS_RESUME;
     }
     signal_set_blocked(t, mask);

@@ -27,6 +27,7 @@ import traceback
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LIMIT = 60  # seconds until a run counts as hung
 TESTS = []
+STARTED = []  # processes of the test that is running: ended with it, however it ends
 SBOX = ROOT / "build/dev/sbox"
 PLATFORM = "ptrace"
 IS_ROOT = os.geteuid() == 0
@@ -55,7 +56,17 @@ def sbox(*args, **kwargs):
 def start(*args, **kwargs):
     kwargs.setdefault("cwd", "/usr")
     kwargs.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.Popen(command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+    p = subprocess.Popen(command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+    STARTED.append(p)
+    return p
+
+
+def end_started():
+    while STARTED:
+        p = STARTED.pop()
+        if p.poll() is None:
+            p.kill()  # the sandbox goes with it, see sbox_killed()
+        p.communicate()
 
 
 def wait_for_line(process, text):
@@ -114,6 +125,11 @@ def wait_until_gone(pids, what, seconds=5):
     while any(alive(pid) for pid in pids):
         assert time.monotonic() < end, f"{what}: still there: {[p for p in pids if alive(p)]}"
         time.sleep(0.02)
+
+
+def processor_time(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def cgroups():
@@ -925,6 +941,21 @@ def gofer_killed():
     assert re.fullmatch(r"(sbox: no cgroup .*\n)?sbox: .*gofer.*\n", err), err
 
 
+def stubs_of(p):
+    return [c for child in children(p.pid) for c in children(child)]
+
+
+def kill_stub(p, victim):
+    """Kills one of the stubs, of which there are more and fewer from moment to moment; their number."""
+    while True:
+        stubs = stubs_of(p)
+        try:
+            os.kill(stubs[victim % len(stubs)], signal.SIGKILL)
+            return len(stubs)
+        except ProcessLookupError:
+            pass  # it has just ended
+
+
 @test
 def stubs_killed():
     """Whatever of the guest's processes the host kills, the sandbox can still be ended and leaves nothing."""
@@ -932,13 +963,26 @@ def stubs_killed():
         p = start("sh", "-c", "echo ready; while :; do sleep 0.05; done")
         wait_for_line(p, "ready")
         pids = family(p.pid)
-        stubs = [c for child in children(p.pid) for c in children(child)]  # more and fewer from moment to moment
-        os.kill(stubs[victim % len(stubs)], signal.SIGKILL)
+        stubs = kill_stub(p, victim)
         time.sleep(0.3)
         p.terminate()
         code = p.wait(LIMIT)
-        assert code in (137, 143, 125, 2, 254), f"stub {victim} of {len(stubs)}: {code}: {p.stderr.read()}"
+        assert code in (137, 143, 125, 2, 254), f"stub {victim} of {stubs}: {code}: {p.stderr.read()}"
         wait_until_gone(pids, "after the kill")
+
+
+@test
+def killed_in_a_handler():
+    """A program that takes signals all the time ends by the host's kill, not by a frame that can no longer be written."""
+    endless = "$| = 1; $SIG{USR1} = sub {}; print qq(ready\\n); kill 'USR1', $$ while 1"
+    if not shutil.which("perl"):
+        raise Skip("no perl")
+    for _ in range(20):
+        p = start("perl", "-e", endless)
+        wait_for_line(p, "ready")
+        time.sleep(0.03 + random.random() * 0.02)  # until the host's clock ticks show which process is busy
+        os.kill(max(stubs_of(p), key=processor_time), signal.SIGKILL)
+        equal(p.wait(LIMIT), 128 + signal.SIGKILL)
 
 
 @test
@@ -983,6 +1027,8 @@ def run_one(function):
         last = traceback.extract_tb(e.__traceback__)
         where = [f.lineno for f in last if f.name == function.__name__][:1]
         word, extra = "FAILED", f" (line {where[0] if where else '?'}): {type(e).__name__}: {e}"
+    finally:
+        end_started()
     print(f"{word:7} {function.__name__}{extra} [{time.monotonic() - begin:.1f} s]", flush=True)
     return word
 
