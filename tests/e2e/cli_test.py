@@ -5,6 +5,7 @@ Prints one line a test, `ok` or `FAILED`, and exits non-zero if any failed. Usag
 [--platform NAME] [TEST…]; without names all tests run.
 """
 import argparse
+import contextlib
 import fcntl
 import json
 import os
@@ -111,6 +112,13 @@ def family(pid):
     for child in children(pid):
         result += [child, *family(child)]
     return result
+
+
+def signal_all(pids, sig):
+    """Those of pids that have ended meanwhile are left out."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sig)
 
 
 def alive(pid):
@@ -654,8 +662,7 @@ def parts_stop_and_continue():
     wait_for_line(p, "ready")
     parts = children(p.pid)
     for wanted in (signal.SIGSTOP, signal.SIGCONT):
-        for part in parts:
-            os.kill(part, wanted)
+        signal_all(parts, wanted)
         time.sleep(0.1)
     out, err = p.communicate(timeout=LIMIT)
     equal(out, "end\n", f"output (stderr {err!r})")
@@ -681,8 +688,7 @@ def whole_sandbox_is_paused():
         time.sleep(0.1)
         everyone = [p.pid, *family(p.pid)]
         for sig in (signal.SIGSTOP, signal.SIGCONT):
-            for pid in everyone:
-                os.kill(pid, sig)
+            signal_all(everyone, sig)
             time.sleep(0.1)
         if p.stdin:
             p.stdin.write("go on\n")
@@ -949,11 +955,9 @@ def kill_stub(p, victim):
     """Kills one of the stubs, of which there are more and fewer from moment to moment; their number."""
     while True:
         stubs = stubs_of(p)
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it may have ended just now
             os.kill(stubs[victim % len(stubs)], signal.SIGKILL)
             return len(stubs)
-        except ProcessLookupError:
-            pass  # it has just ended
 
 
 @test
