@@ -1045,6 +1045,8 @@ def main():
     parser.add_argument("tests", nargs="*")
     args = parser.parse_args()
     SBOX, PLATFORM = args.sbox.resolve(), args.platform
+    for sig in (signal.SIGINT, signal.SIGQUIT):  # a shell that starts this by & has them ignored, and so would all here
+        signal.signal(sig, signal.SIG_DFL)
     chosen = [t for t in TESTS if not args.tests or t.__name__ in args.tests]
     results = [run_one(t) for t in chosen]
     print(f"{results.count('ok')} passed, {results.count('FAILED')} failed, {results.count('skipped')} skipped")
