@@ -140,8 +140,17 @@ def processor_time(pid):
     return int(fields[11]) + int(fields[12])
 
 
-def cgroups():
-    return {str(p) for p in pathlib.Path("/sys/fs/cgroup").glob("**/sbox-*")}
+def dead_cgroups():
+    """Cgroups of sandboxes that have ended; others' sandboxes that live, or come and go meanwhile, are no concern here."""
+    names = (f"{base}/{name}" for base, folders, _ in os.walk("/sys/fs/cgroup") for name in folders)
+    return {name for name in names if (m := re.search(r"/sbox-(\d+)$", name)) and not alive(m[1])}
+
+
+def no_cgroups_left(before, seconds=5):
+    end = time.monotonic() + seconds
+    while dead_cgroups() - before and time.monotonic() < end:
+        time.sleep(0.05)
+    equal(dead_cgroups() - before, set(), "cgroups left")
 
 
 # ---- exit codes ----
@@ -577,9 +586,9 @@ def process_limit():
 @test
 def cpu_limit():
     output(sbox("--cpus", "1", "nproc"), "1\n")
-    before = cgroups()
+    before = dead_cgroups()
     output(sbox("--cpus", "0.5", "echo", "x"), "x\n")
-    equal(cgroups() - before, set(), "cgroups left")
+    no_cgroups_left(before, 0)
 
 
 @test
@@ -910,17 +919,14 @@ def namespaces_forbidden():
 
 def dying(victim):
     """A run of which `victim(pids)` kills something: (result of wait, stderr). Everything must be gone after it."""
-    before = cgroups()
+    before = dead_cgroups()
     p = start("--memory", "500M", "sh", "-c", "sleep 100 & echo ready; sleep 100")
     wait_for_line(p, "ready")
     pids = family(p.pid)
     victim(p, pids)
     code = p.wait(LIMIT)
     wait_until_gone(pids, "after the kill")
-    end = time.monotonic() + 5
-    while cgroups() - before and time.monotonic() < end:
-        time.sleep(0.05)
-    equal(cgroups() - before, set(), "cgroups left")
+    no_cgroups_left(before)
     return code, p.stderr.read()
 
 
@@ -998,7 +1004,7 @@ def sbox_killed():
 
 @test
 def sbox_killed_at_random():
-    before = cgroups()
+    before = dead_cgroups()
     for _ in range(20):
         p = start("--memory", "500M", "true")
         time.sleep(random.random() * 0.12)
@@ -1006,10 +1012,7 @@ def sbox_killed_at_random():
         p.kill()
         p.wait(LIMIT)
         wait_until_gone(pids, "after the kill")
-    end = time.monotonic() + 5
-    while cgroups() - before and time.monotonic() < end:
-        time.sleep(0.05)
-    equal(cgroups() - before, set(), "cgroups left")
+    no_cgroups_left(before)
 
 
 @test
