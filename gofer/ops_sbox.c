@@ -296,5 +296,6 @@ const struct gofer_op ops_sbox[] = {
     {P9_XRENAME, 16, OP_EXTENDED | OP_WRITES, op_rename},
     {P9_XLOOK, 10, OP_EXTENDED, op_look},
     {P9_XFORGET, 2, OP_EXTENDED | OP_NO_REPLY, op_forget},
+    {P9_XNEAR, 4, OP_EXTENDED | OP_NO_REPLY, op_near},
 };
 const size_t ops_sbox_count = ARRAY_SIZE(ops_sbox);

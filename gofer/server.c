@@ -234,6 +234,7 @@ void gofer_main(const struct gofer_config *cfg)
     log_init(cfg->log_fd, "gofer", cfg->debug);
     if (!cfg->privileged && geteuid() != 65534)
         fd_show_unmapped_as_root();
+    gofer_near_init();
     int ret = gofer_serve(cfg, gofer_lock_in);
     if (ret < 0)
         log_user("the gofer cannot lock itself in: %s%s", strerror(-ret), jail_way_out(ret));

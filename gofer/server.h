@@ -122,5 +122,10 @@ struct make_req {
 };
 int make_node(struct conn *c, int dir_fd, const struct make_req *r, int *out_io) must_check;
 
+/* near.c */
+/* Remembers where the process may run, before the lock-in. Until then it stays where the kernel puts it. */
+void gofer_near_init(void);
+int op_near(struct conn *c, struct wirebuf *in, struct wirebuf *out) must_check;
+
 /* jail.c: no way back. 0 or -errno. */
 int gofer_lock_in(const struct gofer_config *cfg) must_check;

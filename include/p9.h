@@ -19,6 +19,7 @@
  *             end: nothing follows; else the next offset is the last entry's next. Without "." and "..".
  *   Xlook     fid flags[4] nname[2] (newfid name)* -> (error[4] | 0[4] attr)*; names of one directory, each for itself
  *   Xforget   n[2] fid*n                         no reply at all
+ *   Xnear     cpu[4]                             no reply: requests come from that processor, be there; or P9_NEAR_ANY
  */
 #pragma once
 
@@ -35,6 +36,7 @@
 #define P9_HEADER 7
 #define P9_NOFID 0xffffffffu
 #define P9_NOUID 0xffffffffu
+#define P9_NEAR_ANY 0xffffffffu
 #define P9_MAX_WALK 16
 #define P9_MAX_FORGET 1024
 #define P9_MAX_LOOK 128
@@ -79,6 +81,7 @@ enum p9_type { /* the request; its reply is one higher */
                P9_XREADDIR = 212,
                P9_XLOOK = 214,
                P9_XATTACH = 216,
+               P9_XNEAR = 218,
 };
 
 enum { P9_WALK_OPEN = 1, P9_WALK_XATTRS = 2 };

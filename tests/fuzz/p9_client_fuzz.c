@@ -212,7 +212,7 @@ int fdpass_send(int sock, const void *buf, size_t len, int fd)
 
     if (len > sizeof(asked) || len < P9_HEADER)
         abort();
-    while (p[4] == P9_XFORGET && len > size_of(p)) {
+    while ((p[4] == P9_XFORGET || p[4] == P9_XNEAR) && len > size_of(p)) {
         len -= size_of(p);
         p += size_of(p);
     }

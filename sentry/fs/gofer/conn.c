@@ -21,7 +21,9 @@
 #include <unistd.h>
 
 #define TAG 1
-#define FORGET_ROOM (P9_HEADER + 2 + 4 * P9_MAX_FORGET)
+#define FORGET_SIZE (P9_HEADER + 2 + 4 * P9_MAX_FORGET)
+#define NEAR_SIZE (P9_HEADER + 4)
+#define ROOM_BEFORE (NEAR_SIZE + FORGET_SIZE) /* for what goes out in front of a request */
 #define MAX_ERRNO 133 /* EHWPOISON: what is beyond has a meaning inside the sentry only */
 
 int gofer_conn_init(struct gofer_conn *c, int sock)
@@ -30,7 +32,7 @@ int gofer_conn_init(struct gofer_conn *c, int sock)
     lock_init(&c->lock, RANK_GOFER_CONN);
     lock_init(&c->fids, RANK_LEAF);
     c->in = malloc(P9_MSIZE_MAX);
-    c->out = malloc(FORGET_ROOM + P9_MSIZE_MAX);
+    c->out = malloc(ROOM_BEFORE + P9_MSIZE_MAX);
     if (c->in && c->out)
         return 0;
     gofer_conn_destroy(c);
@@ -120,8 +122,8 @@ void gofer_fid_forget(struct gofer_conn *c, uint32_t id)
     atomic_fetch_sub_explicit(&fids_taken, 1, memory_order_relaxed);
 }
 
-/* Writes an Xforget for some of what is queued at the start of c->out; its length, 0: nothing to forget. */
-static size_t put_forget(struct gofer_conn *c)
+/* Writes an Xforget for some of what is queued to buf; its length, 0: nothing to forget. */
+static size_t put_forget(struct gofer_conn *c, uint8_t *buf)
 {
     struct wirebuf b;
     uint32_t ids[P9_MAX_FORGET];
@@ -133,7 +135,7 @@ static size_t put_forget(struct gofer_conn *c)
     unlock(&c->fids);
     if (!n)
         return 0;
-    p9_begin(&b, c->out, FORGET_ROOM);
+    p9_begin(&b, buf, FORGET_SIZE);
     wire_put16(&b, (uint16_t)n);
     for (size_t i = 0; i < n; i++)
         wire_put32(&b, ids[i]);
@@ -166,19 +168,32 @@ void gofer_begin(struct gofer_conn *c, struct gofer_call *call) NO_THREAD_SAFETY
 {
     lock(&c->lock);
     *call = (struct gofer_call){.c = c, .fd = -1};
-    p9_begin(&call->req, c->out + FORGET_ROOM, c->msize);
+    p9_begin(&call->req, c->out + ROOM_BEFORE, c->msize);
 }
 
-/* Sends the request, behind an Xforget if one is due: the two are adjacent in the buffer. */
-static int send_request(struct gofer_call *call, uint8_t type)
+static size_t put_near(const struct gofer_near *n, uint8_t *buf)
+{
+    struct wirebuf b;
+
+    if (!n->tell)
+        return 0;
+    p9_begin(&b, buf, NEAR_SIZE);
+    wire_put32(&b, n->cpu);
+    p9_end(&b, P9_XNEAR, TAG);
+    return b.pos;
+}
+
+/* Sends the request, behind an Xnear and an Xforget where they are due: all are adjacent in the buffer. */
+static int send_request(struct gofer_call *call, uint8_t type, const struct gofer_near *n)
 {
     struct gofer_conn *c = call->c;
 
     p9_end(&call->req, type, TAG);
-    size_t forget = put_forget(c);
-    uint8_t *start = c->out + FORGET_ROOM - forget;
-    memmove(start, c->out, forget);
-    return fdpass_send(c->sock, start, forget + call->req.pos, -1);
+    size_t before = put_near(n, c->out);
+    before += put_forget(c, c->out + before);
+    uint8_t *start = c->out + ROOM_BEFORE - before;
+    memmove(start, c->out, before);
+    return fdpass_send(c->sock, start, before + call->req.pos, -1);
 }
 
 /* One whole message into c->in; a descriptor that comes with it into call->fd. */
@@ -226,14 +241,18 @@ void gofer_greet(int sock)
 int gofer_exchange(struct gofer_call *call, uint8_t type)
 {
     struct gofer_conn *c = call->c;
+    struct gofer_near near;
 
     if (call->req.bad)
         return -ENAMETOOLONG;
     if (atomic_load(&c->dead))
         return -EIO;
     atomic_fetch_add_explicit(&c->exchanges, 1, memory_order_relaxed);
-    int ret = send_request(call, type);
-    return ret < 0 ? lost(c, ret) : gofer_await(call, type);
+    gofer_near_begin(&near);
+    int ret = send_request(call, type, &near);
+    ret = ret < 0 ? lost(c, ret) : gofer_await(call, type);
+    gofer_near_end(&near);
+    return ret;
 }
 
 int gofer_await(struct gofer_call *call, uint8_t type)

@@ -2,6 +2,7 @@
  * The gofer file system, inside: the sentry's view of a tree of host files that a gofer process serves.
  *
  *   conn.c    one request and its reply; fid numbers, and those to be given up
+ *   near.c    where the gofer runs
  *   rpc.c     a function a message: encode, exchange, decode and check
  *   handle.c  the host descriptors that the gofer donated, shared by all who read or write a file
  *   inode.c   the inode table, attributes
@@ -22,6 +23,7 @@
 #pragma once
 
 #include "include/p9.h"
+#include "lib/placement.h"
 #include "sentry/vfs/vfs.h"
 
 #include <bsd/sys/tree.h>
@@ -72,6 +74,16 @@ unsigned gofer_fids_to_forget(void);
 void gofer_fid_unused(struct gofer_conn *c, const uint32_t *ids, size_t count);
 /* The gofer is to drop it. Under any lock but a leaf one. */
 void gofer_fid_forget(struct gofer_conn *c, uint32_t id);
+
+/* Around an exchange: where this thread is, and what the gofer is to be told of it (near.c). */
+struct gofer_near {
+    uint32_t cpu; /* or P9_NEAR_ANY */
+    bool tell;
+    struct placement here;
+};
+
+void gofer_near_begin(struct gofer_near *n);
+void gofer_near_end(const struct gofer_near *n);
 
 /* ---- messages (rpc.c); all 0 or -errno ---- */
 
