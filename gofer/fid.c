@@ -92,11 +92,12 @@ static uint32_t shown_id(uint32_t id)
     return unmapped_is_root && id == OVERFLOW_ID ? 0 : id;
 }
 
-int fd_attr(int fd, struct p9_attr *out)
+/* flags: AT_EMPTY_PATH with the name "", or AT_SYMLINK_NOFOLLOW with the name of an entry. */
+static int attr_at(int fd, const char *name, int flags, struct p9_attr *out)
 {
     struct statx st;
 
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
+    if (statx(fd, name, flags | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
         return -errno;
     *out = (struct p9_attr){
         .dev = makedev(st.stx_dev_major, st.stx_dev_minor),
@@ -117,6 +118,25 @@ int fd_attr(int fd, struct p9_attr *out)
     if (st.stx_mask & STATX_BTIME)
         out->btime = stx_time(&st.stx_btime);
     return 0;
+}
+
+int fd_attr(int fd, struct p9_attr *out)
+{
+    return attr_at(fd, "", AT_EMPTY_PATH, out);
+}
+
+int entry_attr(int dir_fd, const char *name, bool xattrs, struct p9_attr *out)
+{
+    if (!name_ok(name))
+        return -EINVAL;
+    if (!xattrs)
+        return attr_at(dir_fd, name, AT_SYMLINK_NOFOLLOW, out);
+    int fd = step(dir_fd, name), ret = fd < 0 ? fd : fd_attr(fd, out);
+    if (ret == 0)
+        fd_has_xattrs(fd, out);
+    if (fd >= 0)
+        close(fd);
+    return ret;
 }
 
 int fid_attr(const struct fid *f, struct p9_attr *out)

@@ -107,18 +107,10 @@ static int op_look(struct conn *c, struct wirebuf *in, struct wirebuf *out)
     if (!f || count > P9_MAX_LOOK)
         return f ? -EINVAL : -EBADF;
     for (unsigned i = 0; i < count; i++) {
-        uint32_t newfid = wire_get32(in);
         wire_get_str(in, name, sizeof(name));
         if (in->bad)
             return -EPROTO;
-        int fd = step(f->fd, name);
-        int ret = fd < 0 ? fd : fd_attr(fd, &a);
-        if (ret == 0 && (flags & P9_WALK_XATTRS))
-            fd_has_xattrs(fd, &a);
-        if (fd >= 0 && ret < 0)
-            close(fd);
-        else if (fd >= 0)
-            ret = fid_add(c, newfid, fd, NULL, "", NULL);
+        int ret = entry_attr(f->fd, name, flags & P9_WALK_XATTRS, &a);
         wire_put32(out, (uint32_t)-ret);
         if (ret == 0)
             p9_put_attr(out, &a);

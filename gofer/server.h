@@ -87,6 +87,8 @@ void fid_remove(struct conn *c, struct fid *f);
 void fid_remove_all(struct conn *c);
 int fid_attr(const struct fid *f, struct p9_attr *out) must_check;
 int fd_attr(int fd, struct p9_attr *out) must_check;
+/* What name in the directory of dir_fd is, no symbolic link followed. */
+int entry_attr(int dir_fd, const char *name, bool xattrs, struct p9_attr *out) must_check;
 /* Fills in whether the file of fd, which is the one that a describes, has extended attributes. */
 void fd_has_xattrs(int fd, struct p9_attr *a);
 /* In a user namespace that knows one user only: others, nearly always root, are shown as root. Called once. */

@@ -15,11 +15,13 @@
  *             A regular file whose name is "" has none: O_TMPFILE.
  *   Xrename   olddir oldname newdir newname flags[4]
  *   Xxattr    fid op[1] name flags[4] value[4+n]  -> value[4+n]
- *   Xreaddir  fid offset[8]                      -> end[1] (ino[8] next[8] type[1] name)*
- *             end: nothing follows; else the next offset is the last entry's next. Without "." and "..".
- *   Xlook     fid flags[4] nname[2] (newfid name)* -> (error[4] | 0[4] attr)*; names of one directory, each for itself
+ *   Xreaddir  fid newfid name offset[8] flags[4] -> attr end[1] (ino[8] next[8] type[1] name known[1] (attr))*
+ *             Entries of the directory called name in fid, which gets newfid; or, name being "", of fid's own. The
+ *             first attr is that directory's. end: nothing follows; else the next offset is the last entry's next.
+ *             Without "." and "..". P9_READDIR_ATTRS: with the attributes of what is there, as Xlook would tell them.
+ *   Xlook     fid flags[4] nname[2] name*        -> (error[4] | 0[4] attr)*; names of one directory, each for itself
  *   Xforget   n[2] fid*n                         no reply at all
- *   Xnear     cpu[4]                             no reply: requests come from that processor, be there; or P9_NEAR_ANY
+ *   Xnear     cpu[4]                             no reply. Requests come from that processor: be there. Or P9_NEAR_ANY
  */
 #pragma once
 
@@ -84,7 +86,7 @@ enum p9_type { /* the request; its reply is one higher */
                P9_XNEAR = 218,
 };
 
-enum { P9_WALK_OPEN = 1, P9_WALK_XATTRS = 2 };
+enum { P9_WALK_OPEN = 1, P9_WALK_XATTRS = 2, P9_READDIR_ATTRS = 4 };
 enum { P9_XATTRS_UNKNOWN, P9_XATTRS_NONE, P9_XATTRS_SOME };
 enum { P9_XATTR_GET, P9_XATTR_SET, P9_XATTR_LIST, P9_XATTR_REMOVE };
 enum { P9_QTDIR = 0x80, P9_QTSYMLINK = 0x02, P9_QTFILE = 0 };

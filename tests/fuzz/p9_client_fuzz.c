@@ -142,12 +142,17 @@ static void put_body(struct wirebuf *b, uint8_t type)
         }
         break;
     case P9_XREADDIR:
+        put_attr(b);
         wire_put8(b, next8() & 3);
         for (n = next8() % 8; n; n--) {
             wire_put64(b, odd_number());
             wire_put64(b, odd_number());
             wire_put8(b, next8());
             put_text(b);
+            bool known = next8() & 1;
+            wire_put8(b, known);
+            if (known)
+                put_attr(b);
         }
         break;
     case P9_XCREATE:

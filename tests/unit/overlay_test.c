@@ -33,6 +33,26 @@ START_TEST(shines_through)
 }
 END_TEST
 
+/* The host breaks its word: an entry that was only listed is what its name leads to when it is first used. */
+START_TEST(replaced)
+{
+    char other[PATH_MAX];
+
+    expect_entries("/dir", 5, "b");
+    ck_assert_uint_eq(must_stat("/dir/a").size, 7);
+    ck_assert_uint_eq(must_stat("/dir/b").size, 7);
+    host_write("dir/other", "newer and longer");
+    strcpy(other, host("dir/other"));
+    ck_assert_int_eq(rename(other, host("dir/a")), 0);
+    struct file *f = must_open("/dir/a", O_RDONLY);
+    expect(f, 0, "newer and longer");
+    file_put(f);
+    ck_assert_int_eq(unlink(host("dir/b")), 0);
+    expect_open_error("/dir/b", O_RDONLY, -ENOENT);
+    expect_open_error("/dir/b", O_RDWR, -ENOENT);
+}
+END_TEST
+
 START_TEST(copy_up)
 {
     struct kstat before = must_stat("/dir/a"), dir_before = must_stat("/dir");
@@ -290,6 +310,7 @@ int main(void)
     lock_init(&tasks_lock, RANK_TASKS);
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, shines_through);
+    tcase_add_test(c, replaced);
     tcase_add_test(c, copy_up);
     tcase_add_test(c, whiteouts);
     tcase_add_test(c, renaming);

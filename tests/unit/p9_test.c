@@ -520,6 +520,65 @@ START_TEST(nonsense)
 }
 END_TEST
 
+static int ask_readdir(uint32_t fid, uint32_t newfid, const char *name)
+{
+    begin();
+    wire_put32(&req, fid);
+    wire_put32(&req, newfid);
+    put_str(name);
+    wire_put64(&req, 0);
+    wire_put32(&req, P9_READDIR_ATTRS);
+    return ask(P9_XREADDIR);
+}
+
+static int ask_look(uint32_t fid, const char *name)
+{
+    begin();
+    wire_put32(&req, fid);
+    wire_put32(&req, 0);
+    wire_put16(&req, 1);
+    put_str(name);
+    ck_assert_int_eq(ask(P9_XLOOK), 0);
+    return -(int)wire_get32(&reply);
+}
+
+/* What a directory holds, with attributes: no name leads out of it, and no symbolic link is followed. */
+START_TEST(listing)
+{
+    char name[NAME_MAX + 1];
+    struct p9_attr a;
+
+    start(P9_VERSION_SBOX);
+    ck_assert_int_eq(ask_readdir(0, 1, "d"), 0);
+    p9_get_attr(&reply, &a);
+    ck_assert(S_ISDIR(a.mode));
+    ck_assert_uint_eq(wire_get8(&reply), 1);
+    uint64_t ino = wire_get64(&reply);
+    wire_get64(&reply);
+    wire_get8(&reply);
+    wire_get_str(&reply, name, sizeof(name));
+    ck_assert_str_eq(name, "f");
+    ck_assert_uint_eq(wire_get8(&reply), 1);
+    p9_get_attr(&reply, &a);
+    ck_assert(S_ISREG(a.mode) && a.ino == ino && a.size == 4);
+    ck_assert(!reply.bad && reply.pos == reply.cap);
+    ck_assert_int_eq(ask_readdir(1, P9_NOFID, ""), 0);
+    ck_assert_int_eq(ask_readdir(0, 1, "d"), -EBADF); /* taken */
+    ck_assert_int_eq(ask_readdir(0, 2, "a"), -ENOTDIR);
+    ck_assert_int_eq(ask_getattr(2), -EBADF); /* and made no fid */
+    ck_assert_int_eq(ask_readdir(0, 2, "etc"), -ELOOP);
+    ck_assert_int_eq(ask_readdir(0, 2, ".."), -EINVAL);
+    ck_assert_int_eq(ask_readdir(0, 2, "d/f"), -EINVAL);
+    ck_assert_int_eq(ask_readdir(0, 2, "none"), -ENOENT);
+    ck_assert_int_eq(ask_look(0, "up"), 0);
+    p9_get_attr(&reply, &a);
+    ck_assert(S_ISLNK(a.mode));
+    ck_assert_int_eq(ask_look(0, ".."), -EINVAL);
+    ck_assert_int_eq(ask_look(1, "../a"), -EINVAL);
+    ck_assert_int_eq(ask_look(1, "a"), -ENOENT);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("p9");
@@ -535,6 +594,7 @@ int main(void)
     tcase_add_test(c, no_way_out);
     tcase_add_test(c, readonly_tree);
     tcase_add_test(c, nonsense);
+    tcase_add_test(c, listing);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -24,7 +24,7 @@
 #define FORGET_SIZE (P9_HEADER + 2 + 4 * P9_MAX_FORGET)
 #define NEAR_SIZE (P9_HEADER + 4)
 #define ROOM_BEFORE (NEAR_SIZE + FORGET_SIZE) /* for what goes out in front of a request */
-#define MAX_ERRNO 133 /* EHWPOISON: what is beyond has a meaning inside the sentry only */
+#define MAX_ERRNO 133                         /* EHWPOISON: what is beyond has a meaning inside the sentry only */
 
 int gofer_conn_init(struct gofer_conn *c, int sock)
 {

@@ -63,8 +63,12 @@ static int64_t gofer_dir_llseek(struct file *f, int64_t off, int whence)
 
 static int gofer_dir_fsync(struct file *f, bool data_only)
 {
+    uint32_t fid;
     (void)data_only;
-    return f->inode->sb->flags & SB_RDONLY ? 0 : rpc_fsync(gofer_conn(f->inode), gofer_data(f->inode)->fid);
+    if (f->inode->sb->flags & SB_RDONLY)
+        return 0;
+    int ret = gofer_fid(f->inode, &fid);
+    return ret < 0 ? ret : rpc_fsync(gofer_conn(f->inode), fid);
 }
 
 static void gofer_dir_release(struct file *f)

@@ -6,9 +6,10 @@
  *   rpc.c     a function a message: encode, exchange, decode and check
  *   handle.c  the host descriptors that the gofer donated, shared by all who read or write a file
  *   inode.c   the inode table, attributes
+ *   fid.c     inodes that have no fid yet
  *   lookup.c  look-up: whole paths and batches of names in one message
  *   names.c   the operations that change names
- *   listing.c what a directory's entries are; dir.c directory reads
+ *   listing.c what a directory's entries are; ahead.c what they stand for, found out ahead; dir.c directory reads
  *   file.c    reads, writes and mappings: straight on the host descriptors
  *   mount.c   the super block
  *
@@ -132,15 +133,28 @@ int rpc_statfs(struct gofer_conn *c, uint32_t fid, struct statfs *out) must_chec
 /* op: P9_XATTR_*. Bytes put into buf (-ERANGE if cap is too small; cap 0: how many there would be). */
 ssize_t rpc_xattr(struct gofer_conn *c, uint32_t fid, unsigned op, const char *name, uint32_t flags, const void *value,
                   size_t len, void *buf, size_t cap) must_check;
-/* Called for each entry but "." and ".."; false: no memory, stop. */
-typedef bool (*rpc_entry_fn)(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char type);
-/* The entries from *offset on, as many as one message carries; *offset is moved on. 1: there is more; 0: the end. */
-int rpc_readdir(struct gofer_conn *c, uint32_t fid, uint64_t *offset, rpc_entry_fn emit, void *ctx) must_check;
+/* Called for each entry but "." and ".."; a: its attributes if they came along, else NULL. false: no memory, stop. */
+typedef bool (*rpc_entry_fn)(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char type,
+                             const struct p9_attr *a);
+struct gofer_readdir {
+    /* in */
+    uint32_t fid;
+    const char *name; /* of the directory in fid, which then gets newfid, the caller's; NULL: fid is the directory */
+    uint32_t newfid;
+    bool attrs, xattrs; /* attributes of the entries, and whether they have extended ones */
+    rpc_entry_fn emit;
+    void *ctx;
+    /* in and out */
+    uint64_t offset; /* where to go on */
+    /* out */
+    struct p9_attr attr; /* of the directory */
+};
+/* As many entries as one message carries. 1: there is more; 0: the end. */
+int rpc_readdir(struct gofer_conn *c, struct gofer_readdir *r) must_check;
 
 struct gofer_look {
     const char *name; /* in */
-    int err;          /* 0: fid, the caller's, and attr are its; else -errno */
-    uint32_t fid;
+    int err;          /* 0: attr is its; else -errno */
     struct p9_attr attr;
 };
 /* Several names of one directory, at most P9_MAX_LOOK, each with its own answer. xattrs: as gofer_walk's. */
@@ -178,6 +192,8 @@ struct gofer_sb {
     struct gofer_conn conn;
     bool exclusive;                   /* (c) nobody else changes the tree: what is known stays true */
     _Atomic unsigned xattr_questions; /* so many were asked for: it pays to ask along with look-ups */
+    _Atomic unsigned idle_listings;   /* directories read with attributes, since one of these was wanted */
+    _Atomic uint64_t changes;         /* through this sentry: attributes of entries not looked up yet may be old */
     struct lock table_lock;           /* RANK_LEAF: what follows */
     struct gofer_table table;         /* live inodes by host device and number: hard links share one */
     unsigned dev_count;               /* host devices seen, and what the guest sees in their place */
@@ -190,9 +206,11 @@ struct gofer_inode {
     RB_ENTRY(gofer_inode) node;                 /* (t) */
     bool in_table;                              /* (t) */
     struct inode *inode;                        /* (c) the one this belongs to */
-    uint64_t host_dev, host_ino;                /* (c) */
+    uint64_t host_dev, host_ino;                /* (a) */
     dev_t dev;                                  /* (c) as the guest sees it */
-    uint32_t fid;                               /* (c) */
+    _Atomic uint32_t fid;                       /* P9_NOFID: none yet; never taken back */
+    struct inode *parent;                       /* (c) fid is what name in it is; counted; NULL: had one at once */
+    char *name;                                 /* (c) malloced, or NULL */
     struct lock attr_lock;                      /* RANK_LEAF: the inode's attributes too */
     uint64_t blocks;                            /* (a) */
     uint32_t blksize;                           /* (a) */
@@ -225,6 +243,7 @@ static inline void gofer_changed_locked(struct gofer_inode *gi)
 {
     gi->stale = true;
     gi->changes++;
+    atomic_fetch_add_explicit(&gofer_sb(gi->inode)->changes, 1, memory_order_relaxed);
 }
 
 /* Whether look-ups should ask for extended attributes. */
@@ -239,6 +258,18 @@ static inline bool gofer_wants_xattrs(const struct gofer_sb *gs)
  */
 int gofer_inode_get(struct super_block *sb, uint32_t fid, const struct p9_attr *a, const char *target,
                     struct inode **out) must_check;
+/* The same for an entry of dir that was only looked at: a fid is asked for when it is needed. */
+int gofer_inode_listed(struct inode *dir, const char *name, const struct p9_attr *a, struct inode **out) must_check;
+/* fid.c: i's fid. -ESTALE: the host has put something else in its place since it was looked at. */
+int gofer_fid(struct inode *i, uint32_t *out) must_check;
+/* rpc_walk() from an inode, which gets its fid in the same message if it has none. No names: what is opened is it. */
+int gofer_walk(struct inode *from, struct gofer_walk *w) must_check;
+/* i is what the gofer calls fid and describes by a; the fid is taken over. -ESTALE: it is something else. */
+int gofer_take_fid(struct inode *i, uint32_t fid, const struct p9_attr *a) must_check;
+/* Look-ups do not find i by its host numbers any more. */
+void gofer_table_leave(struct inode *i);
+/* Notes the text of a symbolic link, which never changes. */
+void gofer_keep_target(struct inode *i, const char *target);
 /* Something has changed that the next getattr must ask for. */
 void gofer_mark_stale(struct inode *i);
 /* Attributes at least as fresh as the last change through this sentry; on shared mounts: as they are. */
@@ -321,9 +352,11 @@ struct gofer_listing { /* changed only while the directory's inode alone holds i
 /* What is known of a directory of an exclusive mount; under its inode->lock. */
 struct gofer_dir {
     struct gofer_listing *listing; /* counted; NULL: not read */
-    struct inode **ahead; /* for each entry: found out before it was asked for, counted; or NULL, or asked_for */
-    unsigned absent;      /* names asked for that were not there, while there was no listing */
-    unsigned batch;       /* how many names to ask for at once, 0: one */
+    struct p9_attr **ahead;        /* see ahead.c: by entry, malloced; NULL: not known */
+    size_t ahead_cap, kept;        /* of ahead: how long it is, and how many are there */
+    uint64_t changes;              /* of the super block, before these were found out */
+    unsigned absent;               /* names asked for that were not there, while there was no listing */
+    unsigned batch;                /* how many names to ask for at once, 0: one */
 };
 
 /* What is in dir now, counted; from the inode where it is kept. Directory lock held. */
@@ -347,5 +380,17 @@ void gofer_dir_removed(struct inode *dir, const char *name);
 void gofer_dir_is_new(struct inode *dir);
 /* The directory's entries have changed: forget what is known of them. inode->lock held, or the inode is going. */
 void gofer_dir_forget(struct inode *dir);
-/* Stands in gofer_dir.ahead for an entry that was asked for. */
-extern struct inode gofer_asked_for;
+
+/* ---- what entries are, found out ahead (ahead.c); directory lock held ---- */
+
+/* Before entries are asked for: what was found out before a change is forgotten. */
+void gofer_ahead_begin(struct gofer_sb *gs, struct gofer_dir *gd);
+/* Keeps what entry n is, if there is room and nobody has asked for it yet. */
+void gofer_ahead_put(struct gofer_dir *gd, size_t n, const struct p9_attr *a);
+/* Entry n is asked for. True: *out is what it is. */
+bool gofer_ahead_take(struct gofer_sb *gs, struct gofer_dir *gd, size_t n, struct p9_attr *out);
+/* True if entry n was neither found out nor asked for. */
+bool gofer_ahead_unknown(const struct gofer_dir *gd, size_t n);
+/* True if so much is kept that no more should be found out. */
+bool gofer_ahead_full(void);
+void gofer_ahead_free(struct gofer_dir *gd);

@@ -147,10 +147,18 @@ static struct gofer_handle *install_locked(struct gofer_inode *gi, struct gofer_
 static int open_new(struct inode *i, int flags, int *out_fd, int *out_mode)
 {
     struct gofer_conn *c = gofer_conn(i);
-    uint32_t fid = gofer_data(i)->fid;
+    struct gofer_walk w = {.open = flags == O_RDONLY};
 
     *out_mode = flags == O_WRONLY ? O_RDWR : flags;
-    int ret = rpc_open(c, fid, *out_mode, out_fd);
+    int ret = gofer_walk(i, &w); /* for its fid, if it has none: with that comes a descriptor */
+    if (ret < 0)
+        return ret;
+    if (w.fd >= 0) {
+        *out_fd = w.fd;
+        return 0;
+    }
+    const uint32_t fid = atomic_load(&gofer_data(i)->fid);
+    ret = rpc_open(c, fid, *out_mode, out_fd);
     if (ret == -EACCES && flags == O_WRONLY)
         ret = rpc_open(c, fid, *out_mode = O_WRONLY, out_fd);
     return ret;

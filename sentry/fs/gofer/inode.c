@@ -48,13 +48,14 @@ static int take_attr(struct inode *i, const struct p9_attr *a, unsigned changes)
 {
     struct gofer_inode *gi = gofer_data(i);
 
-    if (a->ino != gi->host_ino || a->dev != gi->host_dev || ((a->mode ^ i->mode) & S_IFMT))
-        return -EIO;
     lock(&gi->attr_lock);
-    take_attr_locked(i, a);
-    gi->stale = gi->changes != changes;
+    bool same = a->ino == gi->host_ino && a->dev == gi->host_dev && !((a->mode ^ i->mode) & S_IFMT);
+    if (same) {
+        take_attr_locked(i, a);
+        gi->stale = gi->changes != changes;
+    }
     unlock(&gi->attr_lock);
-    return 0;
+    return same ? 0 : -EIO;
 }
 
 void gofer_mark_stale(struct inode *i)
@@ -140,7 +141,10 @@ int gofer_refresh(struct inode *i)
         gofer_handle_put(h);
         return ret;
     }
-    int ret = rpc_getattr(gofer_conn(i), gi->fid, &a);
+    uint32_t fid;
+    int ret = gofer_fid(i, &fid);
+    if (ret == 0)
+        ret = rpc_getattr(gofer_conn(i), fid, &a);
     return ret < 0 ? ret : take_attr(i, &a, changes);
 }
 
@@ -228,10 +232,14 @@ static void note_set(struct inode *i, const struct iattr *a)
 
 int gofer_setattr(struct inode *i, const struct iattr *a)
 {
+    uint32_t fid;
     int ret;
 
-    if (!truncate_here(i, a, &ret))
-        ret = rpc_setattr(gofer_conn(i), gofer_data(i)->fid, wire_valid(a->valid), a);
+    if (!truncate_here(i, a, &ret)) {
+        ret = gofer_fid(i, &fid);
+        if (ret == 0)
+            ret = rpc_setattr(gofer_conn(i), fid, wire_valid(a->valid), a);
+    }
     if (ret == 0)
         note_set(i, a);
     else
@@ -242,12 +250,28 @@ int gofer_setattr(struct inode *i, const struct iattr *a)
 /* ---- symbolic links and extended attributes ---- */
 
 /* The text never changes: a link can only be replaced. */
-static void keep_target(struct gofer_inode *gi, const char *target)
+void gofer_keep_target(struct inode *i, const char *target)
 {
     char *copy = strdup(target), *none = NULL;
 
-    if (copy && !atomic_compare_exchange_strong(&gi->target, &none, copy))
+    if (copy && !atomic_compare_exchange_strong(&gofer_data(i)->target, &none, copy))
         free(copy);
+}
+
+/* If the link has no fid yet, the message that gives it one brings the text. */
+static int ask_target(struct inode *i, char text[PATH_MAX])
+{
+    uint32_t fid;
+
+    int ret = gofer_fid(i, &fid);
+    const char *target = atomic_load(&gofer_data(i)->target);
+    if (ret == 0 && target)
+        strcpy(text, target);
+    else if (ret == 0)
+        ret = rpc_readlink(gofer_conn(i), fid, text);
+    if (ret == 0 && !target)
+        gofer_keep_target(i, text);
+    return ret;
 }
 
 int gofer_readlink(struct inode *i, char *buf, size_t cap)
@@ -258,15 +282,23 @@ int gofer_readlink(struct inode *i, char *buf, size_t cap)
     if (!S_ISLNK(i->mode))
         return -EINVAL;
     if (!target) {
-        int ret = rpc_readlink(gofer_conn(i), gofer_data(i)->fid, text);
+        int ret = ask_target(i, text);
         if (ret < 0)
             return ret;
-        keep_target(gofer_data(i), text);
         target = text;
     }
     size_t n = MIN(strlen(target), cap);
     memcpy(buf, target, n);
     return (int)n;
+}
+
+static ssize_t ask_xattr(struct inode *i, unsigned op, const char *name, int flags, const void *val, size_t len,
+                         void *buf, size_t cap)
+{
+    uint32_t fid;
+
+    int ret = gofer_fid(i, &fid);
+    return ret < 0 ? ret : rpc_xattr(gofer_conn(i), fid, op, name, (uint32_t)flags, val, len, buf, cap);
 }
 
 /* P9_XATTRS_*. On an exclusive mount the gofer is asked once: files mostly have none, and programs ask for several. */
@@ -283,7 +315,7 @@ static int has_xattrs(struct inode *i)
     if (known != P9_XATTRS_UNKNOWN)
         return known;
     atomic_fetch_add_explicit(&gofer_sb(i)->xattr_questions, 1, memory_order_relaxed);
-    ssize_t n = rpc_xattr(gofer_conn(i), gi->fid, P9_XATTR_LIST, "", 0, NULL, 0, NULL, 0);
+    ssize_t n = ask_xattr(i, P9_XATTR_LIST, "", 0, NULL, 0, NULL, 0);
     if (n < 0)
         return (int)n;
     lock(&gi->attr_lock);
@@ -300,7 +332,7 @@ ssize_t gofer_getxattr(struct inode *i, const char *name, void *buf, size_t cap)
     int has = has_xattrs(i);
     if (has < 0 || has == P9_XATTRS_NONE)
         return has < 0 ? has : -ENODATA;
-    return rpc_xattr(gofer_conn(i), gofer_data(i)->fid, P9_XATTR_GET, name, 0, NULL, 0, buf, cap);
+    return ask_xattr(i, P9_XATTR_GET, name, 0, NULL, 0, buf, cap);
 }
 
 ssize_t gofer_listxattr(struct inode *i, char *buf, size_t cap)
@@ -310,7 +342,7 @@ ssize_t gofer_listxattr(struct inode *i, char *buf, size_t cap)
     int has = has_xattrs(i);
     if (has < 0 || has == P9_XATTRS_NONE)
         return has < 0 ? has : 0;
-    return rpc_xattr(gofer_conn(i), gofer_data(i)->fid, P9_XATTR_LIST, "", 0, NULL, 0, buf, cap);
+    return ask_xattr(i, P9_XATTR_LIST, "", 0, NULL, 0, buf, cap);
 }
 
 static int changed_xattr(struct inode *i, ssize_t ret)
@@ -326,13 +358,12 @@ static int changed_xattr(struct inode *i, ssize_t ret)
 
 int gofer_setxattr(struct inode *i, const char *name, const void *val, size_t len, int flags)
 {
-    return changed_xattr(
-        i, rpc_xattr(gofer_conn(i), gofer_data(i)->fid, P9_XATTR_SET, name, (uint32_t)flags, val, len, NULL, 0));
+    return changed_xattr(i, ask_xattr(i, P9_XATTR_SET, name, flags, val, len, NULL, 0));
 }
 
 int gofer_removexattr(struct inode *i, const char *name)
 {
-    return changed_xattr(i, rpc_xattr(gofer_conn(i), gofer_data(i)->fid, P9_XATTR_REMOVE, name, 0, NULL, 0, NULL, 0));
+    return changed_xattr(i, ask_xattr(i, P9_XATTR_REMOVE, name, 0, NULL, 0, NULL, 0));
 }
 
 /* ---- the table ---- */
@@ -356,17 +387,26 @@ static dev_t guest_dev(struct super_block *sb, uint64_t host)
     return dev;
 }
 
-static struct inode *inode_make(struct super_block *sb, uint32_t fid, const struct p9_attr *a)
+/* What leads to an inode: its fid; or, P9_NOFID, its name in dir. */
+struct way {
+    uint32_t fid;
+    struct inode *dir;
+    const char *name;
+};
+
+static struct inode *inode_make(struct super_block *sb, const struct way *way, const struct p9_attr *a)
 {
     struct gofer_inode *gi = calloc(1, sizeof(*gi));
-    struct inode *i = gi ? inode_new(sb, &gofer_inode_ops,
-                                     S_ISDIR(a->mode)   ? &gofer_dir_ops
-                                     : S_ISREG(a->mode) ? &gofer_file_ops
-                                                        : NULL,
-                                     a->ino, a->mode)
-                         : NULL;
+    char *name = way->dir ? strdup(way->name) : NULL;
+    struct inode *i = gi && !name == !way->dir ? inode_new(sb, &gofer_inode_ops,
+                                                           S_ISDIR(a->mode)   ? &gofer_dir_ops
+                                                           : S_ISREG(a->mode) ? &gofer_file_ops
+                                                                              : NULL,
+                                                           a->ino, a->mode)
+                                               : NULL;
 
     if (!i) {
+        free(name);
         free(gi);
         return NULL;
     }
@@ -375,7 +415,12 @@ static struct inode *inode_make(struct super_block *sb, uint32_t fid, const stru
     gi->host_dev = a->dev;
     gi->host_ino = a->ino;
     gi->dev = guest_dev(sb, a->dev);
-    gi->fid = fid;
+    atomic_init(&gi->fid, way->fid);
+    gi->name = name;
+    if (way->dir) {
+        inode_get(way->dir);
+        gi->parent = way->dir;
+    }
     i->fs_data = gi;
     gi->xattrs = a->xattrs;
     i->rdev = S_ISCHR(a->mode) || S_ISBLK(a->mode) ? a->rdev : 0;
@@ -434,18 +479,27 @@ static int meet(struct inode *i, const struct p9_attr *a)
     return take_attr(i, a, changes);
 }
 
-int gofer_inode_get(struct super_block *sb, uint32_t fid, const struct p9_attr *a, const char *target,
-                    struct inode **out)
+/* Gives i the fid, if it is one that i has use for. */
+static void offer_fid(struct inode *i, uint32_t fid)
+{
+    uint32_t none = P9_NOFID;
+
+    if (fid != P9_NOFID && !atomic_compare_exchange_strong(&gofer_data(i)->fid, &none, fid))
+        gofer_fid_forget(gofer_conn(i), fid);
+}
+
+static int find_or_make(struct super_block *sb, const struct way *way, const struct p9_attr *a, struct inode **out)
 {
     struct gofer_sb *gs = sb->fs_data;
     struct inode *i = table_find(gs, a);
 
     if (i) {
-        gofer_fid_forget(&gs->conn, fid);
+        offer_fid(i, way->fid);
     } else {
-        struct inode *fresh = inode_make(sb, fid, a);
+        struct inode *fresh = inode_make(sb, way, a);
         if (!fresh) {
-            gofer_fid_forget(&gs->conn, fid);
+            if (way->fid != P9_NOFID)
+                gofer_fid_forget(&gs->conn, way->fid);
             return -ENOMEM;
         }
         i = table_enter(gs, gofer_data(fresh));
@@ -459,13 +513,29 @@ int gofer_inode_get(struct super_block *sb, uint32_t fid, const struct p9_attr *
         inode_put(i);
         return ret;
     }
-    if (target && *target && !atomic_load(&gofer_data(i)->target))
-        keep_target(gofer_data(i), target);
     *out = i;
     return 0;
 }
 
-void gofer_evict(struct inode *i)
+int gofer_inode_get(struct super_block *sb, uint32_t fid, const struct p9_attr *a, const char *target,
+                    struct inode **out)
+{
+    const struct way way = {.fid = fid};
+
+    int ret = find_or_make(sb, &way, a, out);
+    if (ret == 0 && target && *target && !atomic_load(&gofer_data(*out)->target))
+        gofer_keep_target(*out, target);
+    return ret;
+}
+
+int gofer_inode_listed(struct inode *dir, const char *name, const struct p9_attr *a, struct inode **out)
+{
+    const struct way way = {.fid = P9_NOFID, .dir = dir, .name = name};
+
+    return find_or_make(dir->sb, &way, a, out);
+}
+
+void gofer_table_leave(struct inode *i)
 {
     struct gofer_inode *gi = gofer_data(i);
     struct gofer_sb *gs = gofer_sb(i);
@@ -473,10 +543,25 @@ void gofer_evict(struct inode *i)
     lock(&gs->table_lock);
     if (gi->in_table)
         RB_REMOVE(gofer_table, &gs->table, gi);
+    gi->in_table = false;
     unlock(&gs->table_lock);
+}
+
+void gofer_evict(struct inode *i)
+{
+    struct gofer_inode *gi = gofer_data(i);
+    struct gofer_sb *gs = gofer_sb(i);
+    const uint32_t fid = atomic_load(&gi->fid);
+
+    gofer_table_leave(i);
+    if (atomic_load(&gi->mapped))
+        atomic_fetch_add_explicit(&gs->changes, 1, memory_order_relaxed);
     gofer_handle_drop(i);
-    gofer_fid_forget(&gs->conn, gi->fid);
+    if (fid != P9_NOFID)
+        gofer_fid_forget(&gs->conn, fid);
     gofer_dir_forget(i);
+    inode_put(gi->parent);
+    free(gi->name);
     free(atomic_load(&gi->target));
     lock_destroy(&gi->attr_lock);
     free(gi);

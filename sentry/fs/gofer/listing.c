@@ -12,8 +12,7 @@
 
 #define REMOVED_MAX 1024
 #define READ_AHEAD_MESSAGES 8 /* some twenty thousand names */
-
-struct inode gofer_asked_for;
+#define IDLE_LISTINGS_MAX 4   /* directories whose attributes nobody wanted, until they are asked for no more */
 
 void gofer_listing_put(struct gofer_listing *l)
 {
@@ -47,10 +46,8 @@ static bool make_room(struct gofer_listing *l, size_t len)
     return true;
 }
 
-static bool take_entry(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char type)
+static bool add_entry(struct gofer_listing *l, const char *name, size_t len, uint64_t ino, unsigned char type)
 {
-    struct gofer_listing *l = ctx;
-
     if (!make_room(l, len))
         return false;
     l->entries[l->count++] =
@@ -60,19 +57,66 @@ static bool take_entry(void *ctx, const char *name, size_t len, uint64_t ino, un
     return true;
 }
 
-/* At most so many messages: -E2BIG if they do not carry all entries. */
-static int fetch(struct inode *dir, unsigned messages, struct gofer_listing **out)
+struct fetching {
+    struct gofer_listing *l;
+    struct gofer_dir *gd; /* keeps attributes; or NULL */
+};
+
+static bool take_entry(void *ctx, const char *name, size_t len, uint64_t ino, unsigned char type,
+                       const struct p9_attr *a)
+{
+    const struct fetching *f = ctx;
+
+    if (!add_entry(f->l, name, len, ino, type))
+        return false;
+    if (a && f->gd)
+        gofer_ahead_put(f->gd, f->l->count - 1, a);
+    return true;
+}
+
+/* The first message; a directory that has no fid yet gets it along. As rpc_readdir(). */
+static int fetch_first(struct inode *dir, struct gofer_readdir *r)
+{
+    struct gofer_inode *gi = gofer_data(dir);
+
+    r->fid = atomic_load(&gi->fid);
+    if (r->fid != P9_NOFID)
+        return rpc_readdir(gofer_conn(dir), r);
+    int ret = gofer_fid_alloc(gofer_conn(dir), &r->newfid, 1);
+    if (ret < 0)
+        return ret;
+    r->fid = atomic_load(&gofer_data(gi->parent)->fid);
+    r->name = gi->name;
+    ret = rpc_readdir(gofer_conn(dir), r);
+    r->name = NULL;
+    if (ret < 0) {
+        gofer_fid_forget(gofer_conn(dir), r->newfid); /* if it exists: the failure may be ours */
+        return ret;
+    }
+    int err = gofer_take_fid(dir, r->newfid, &r->attr);
+    return err < 0 ? err : ret;
+}
+
+/* At most so many messages: -E2BIG if they do not carry all entries. gd: gets attributes, of those in the first one. */
+static int fetch(struct inode *dir, unsigned messages, struct gofer_dir *gd, struct gofer_listing **out)
 {
     struct gofer_listing *l = calloc(1, sizeof(*l));
-    uint64_t offset = 0;
-    int ret = 1;
+    struct fetching f = {.l = l, .gd = gd};
+    struct gofer_readdir r = {
+        .emit = take_entry, .ctx = &f, .attrs = gd, .xattrs = gd && gofer_wants_xattrs(gofer_sb(dir))};
+    int ret;
 
     if (!l)
         return -ENOMEM;
     ref_init(&l->refs);
-    while (ret == 1 && messages--)
+    do
+        ret = fetch_first(dir, &r);
+    while (gofer_make_room(ret));
+    r.attrs = false;
+    r.fid = atomic_load(&gofer_data(dir)->fid);
+    while (ret == 1 && --messages)
         do
-            ret = rpc_readdir(gofer_conn(dir), gofer_data(dir)->fid, &offset, take_entry, l);
+            ret = rpc_readdir(gofer_conn(dir), &r);
         while (gofer_make_room(ret));
     if (ret != 0) {
         gofer_listing_put(l);
@@ -82,11 +126,26 @@ static int fetch(struct inode *dir, unsigned messages, struct gofer_listing **ou
     return 0;
 }
 
+/* For an exclusive mount: with the attributes of what is in it, unless those of the last directories were for nothing.
+ */
+static int fetch_with_attrs(struct inode *dir, struct gofer_dir *gd)
+{
+    struct gofer_sb *gs = gofer_sb(dir);
+    bool wanted = !gofer_ahead_full() &&
+                  atomic_fetch_add_explicit(&gs->idle_listings, 1, memory_order_relaxed) < IDLE_LISTINGS_MAX;
+
+    gofer_ahead_begin(gs, gd);
+    int ret = fetch(dir, UINT_MAX, wanted ? gd : NULL, &gd->listing);
+    if (ret < 0)
+        gofer_ahead_free(gd); /* what is kept goes by the entries' numbers */
+    return ret;
+}
+
 void gofer_dir_read_ahead(struct inode *dir)
 {
     struct gofer_dir *gd = gofer_dir_get(dir);
 
-    if (gd && !gd->listing && fetch(dir, READ_AHEAD_MESSAGES, &gd->listing) < 0)
+    if (gd && !gd->listing && fetch(dir, READ_AHEAD_MESSAGES, NULL, &gd->listing) < 0)
         gd->listing = NULL;
 }
 
@@ -96,9 +155,9 @@ int gofer_listing_get(struct inode *dir, struct gofer_listing **out)
     int ret = 0;
 
     if (!gd)
-        return fetch(dir, UINT_MAX, out);
+        return fetch(dir, UINT_MAX, NULL, out);
     if (!gd->listing)
-        ret = fetch(dir, UINT_MAX, &gd->listing);
+        ret = fetch_with_attrs(dir, gd);
     if (ret < 0)
         return ret;
     if (!gd->batch)
@@ -194,10 +253,7 @@ void gofer_dir_forget(struct inode *dir)
     if (!gd)
         return;
     gofer_data(dir)->dir = NULL;
-    for (size_t n = 0; gd->ahead && n < gd->listing->count; n++)
-        if (gd->ahead[n] != &gofer_asked_for)
-            inode_put(gd->ahead[n]);
-    free(gd->ahead);
+    gofer_ahead_free(gd);
     gofer_listing_put(gd->listing);
     free(gd);
 }
@@ -249,29 +305,23 @@ static struct gofer_listing *own_listing(struct inode *dir)
 void gofer_dir_added(struct inode *dir, const char *name, uint64_t ino, mode_t mode)
 {
     struct gofer_listing *l = own_listing(dir);
+    struct p9_attr ignored;
 
     if (!l)
         return;
-    struct gofer_dir *gd = gofer_data(dir)->dir;
-    if (gd->ahead) {
-        struct inode **more = reallocarray(gd->ahead, l->count + 1, sizeof(*more));
-        if (!more) {
-            gofer_dir_forget(dir);
-            return;
-        }
-        gd->ahead = more;
-        more[l->count] = &gofer_asked_for; /* vfs has it */
-    }
-    if (take_entry(l, name, strlen(name), ino, (unsigned char)IFTODT(mode)))
-        index_add(l, l->count - 1);
-    else
+    if (!add_entry(l, name, strlen(name), ino, (unsigned char)IFTODT(mode))) {
         gofer_dir_forget(dir);
+        return;
+    }
+    index_add(l, l->count - 1);
+    gofer_ahead_take(gofer_sb(dir), gofer_data(dir)->dir, l->count - 1, &ignored); /* vfs has it */
 }
 
 void gofer_dir_removed(struct inode *dir, const char *name)
 {
     struct gofer_listing *l = own_listing(dir);
     int64_t n = l ? gofer_listing_find(l, name) : -1;
+    struct p9_attr ignored;
 
     if (n < 0) {
         gofer_dir_forget(dir);
@@ -283,10 +333,7 @@ void gofer_dir_removed(struct inode *dir, const char *name)
         gofer_dir_forget(dir); /* mostly gaps by now: read anew when it is wanted */
         return;
     }
-    if (gd->ahead && gd->ahead[n] && gd->ahead[n] != &gofer_asked_for)
-        inode_put(gd->ahead[n]);
-    if (gd->ahead)
-        gd->ahead[n] = &gofer_asked_for;
+    gofer_ahead_take(gofer_sb(dir), gd, (size_t)n, &ignored);
 }
 
 void gofer_dir_is_new(struct inode *dir)

@@ -3,7 +3,8 @@
  *
  *   - the rest of the path that is being walked, and a descriptor of the file at its end if it is to be opened;
  *   - where a directory has been read and its entries are now looked up one after the other, as ls -l, find and git do,
- *     for a growing batch of the entries that follow, of the same type.
+ *     for a growing batch of the entries that follow, of the same type. Mostly it was read with their attributes
+ *     (listing.c), and no message is needed.
  *
  * A directory in which several names were not there is read, since its listing answers for all others that are not.
  * All with the directory's lock held.
@@ -13,8 +14,8 @@
 #include "sentry/vfs/dcache.h"
 #include "sentry/vfs/lookahead.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -85,7 +86,7 @@ static int walk_path(struct inode *dir, const char *name, struct inode **out)
     w.open = la && add_rest(&w, la) && la->open;
     int ret;
     do
-        ret = rpc_walk(gofer_conn(dir), gofer_data(dir)->fid, &w);
+        ret = gofer_walk(dir, &w);
     while (ret == 0 && !w.found && gofer_make_room(w.err));
     if (ret < 0)
         return ret;
@@ -99,74 +100,55 @@ static int walk_path(struct inode *dir, const char *name, struct inode **out)
 
 /* ---- along the directory ---- */
 
-/* Whether entry n is one to ask for together with an entry of that type. */
-static bool wanted(const struct gofer_dir *gd, size_t n, unsigned char type)
-{
-    const struct gofer_entry *e = &gd->listing->entries[n];
-
-    return !gd->ahead[n] && e->type == type && e->name_len;
-}
-
-/* Asks for entry n and those that follow; what they are is kept in gd->ahead. */
+/* Asks for entry n and those of its type that follow. */
 static int look_batch(struct inode *dir, struct gofer_dir *gd, size_t n)
 {
+    struct gofer_sb *gs = gofer_sb(dir);
     struct gofer_look looks[P9_MAX_LOOK];
     size_t numbers[P9_MAX_LOOK], count = 0;
     const struct gofer_listing *l = gd->listing;
-    unsigned char type = l->entries[n].type;
+    const unsigned char type = l->entries[n].type;
+    uint32_t fid;
 
-    for (; n < l->count && count < gd->batch; n++)
-        if (count == 0 || wanted(gd, n, type)) {
-            numbers[count] = n;
-            looks[count++].name = gofer_entry_name(l, &l->entries[n]);
-        }
-    int ret = rpc_look(gofer_conn(dir), gofer_data(dir)->fid, gofer_wants_xattrs(gofer_sb(dir)), looks, count);
-    if (ret < 0)
-        return ret;
-    for (size_t k = 0; k < count; k++) {
-        struct inode *i;
-        if (looks[k].err || gofer_inode_get(dir->sb, looks[k].fid, &looks[k].attr, NULL, &i) < 0)
+    gofer_ahead_begin(gs, gd);
+    for (; n < l->count && count < gd->batch; n++) {
+        const struct gofer_entry *e = &l->entries[n];
+        if (!gofer_ahead_unknown(gd, n) || e->type != type || !e->name_len)
             continue;
-        if (gd->ahead[numbers[k]] && gd->ahead[numbers[k]] != &gofer_asked_for)
-            inode_put(i); /* asked for twice */
-        else
-            gd->ahead[numbers[k]] = i;
+        numbers[count] = n;
+        looks[count++].name = gofer_entry_name(l, e);
     }
+    int ret = count ? gofer_fid(dir, &fid) : 0;
+    if (ret == 0 && count)
+        ret = rpc_look(gofer_conn(dir), fid, gofer_wants_xattrs(gs), looks, count);
+    for (size_t k = 0; ret == 0 && k < count; k++)
+        if (!looks[k].err)
+            gofer_ahead_put(gd, numbers[k], &looks[k].attr);
     gd->batch = MIN(gd->batch * 2, (unsigned)BATCH_MAX);
-    return 0;
-}
-
-/* Hands over what was found ahead of entry n, if anything. */
-static bool take_ahead(struct gofer_dir *gd, size_t n, struct inode **out)
-{
-    struct inode *i = gd->ahead[n];
-
-    gd->ahead[n] = &gofer_asked_for;
-    if (!i || i == &gofer_asked_for)
-        return false;
-    *out = i;
-    return true;
+    return ret;
 }
 
 /* Entry n of a directory that has been read. 1: it is to be asked for by itself, as one to be opened is in any case. */
 static int look_entry(struct inode *dir, struct gofer_dir *gd, size_t n, bool open, struct inode **out)
 {
-    if (!gd->ahead)
-        gd->ahead = calloc(MAX(gd->listing->count, 1U), sizeof(struct inode *));
-    if (!gd->ahead)
-        return 1;
-    if (take_ahead(gd, n, out))
-        return 0;
-    if (open)
-        return 1;
-    if (!gd->batch) {
-        gd->batch = GOFER_BATCH_FIRST; /* after a single question */
-        return 1;
+    struct gofer_sb *gs = gofer_sb(dir);
+    const struct gofer_entry *e = &gd->listing->entries[n];
+    struct p9_attr a;
+
+    if (gofer_ahead_unknown(gd, n) && !open && !gofer_ahead_full()) {
+        if (!gd->batch) {
+            gd->batch = GOFER_BATCH_FIRST; /* after a single question */
+            return 1;
+        }
+        int ret = look_batch(dir, gd, n);
+        if (ret < 0)
+            return ret;
     }
-    int ret = look_batch(dir, gd, n);
-    if (ret < 0)
-        return ret;
-    return take_ahead(gd, n, out) ? 0 : 1;
+    if (e->type != DT_DIR && !open)
+        atomic_store_explicit(&gs->idle_listings, 0, memory_order_relaxed);
+    if (!gofer_ahead_take(gs, gd, n, &a))
+        return 1;
+    return gofer_inode_listed(dir, gofer_entry_name(gd->listing, e), &a, out);
 }
 
 int gofer_lookup(struct inode *dir, const char *name, struct inode **out)
@@ -190,10 +172,6 @@ int gofer_lookup(struct inode *dir, const char *name, struct inode **out)
     if (ret == 0 && *out == dir) { /* nothing is in itself */
         inode_put(*out);
         return -EIO;
-    }
-    if (ret == -EMFILE && gd && gd->ahead) { /* what was found ahead is what the gofer has no room for */
-        gofer_dir_forget(dir);
-        return walk_path(dir, name, out);
     }
     if (ret == -ENOENT && gd && !gd->listing && ++gd->absent == ABSENT_MAX)
         gofer_dir_read_ahead(dir);

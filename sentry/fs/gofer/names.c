@@ -18,6 +18,14 @@ static void dir_changed(struct inode *dir, int ret)
     gofer_mark_stale(dir);
 }
 
+/* What two inodes are called. One whose name is about to change gets its fid before. */
+static int both_fids(struct inode *a, struct inode *b, uint32_t *out_a, uint32_t *out_b)
+{
+    int ret = gofer_fid(a, out_a);
+
+    return ret < 0 ? ret : gofer_fid(b, out_b);
+}
+
 /* ---- making ---- */
 
 /* *out_fd as rpc_create's; taken care of on failure. */
@@ -25,18 +33,20 @@ static int make(struct inode *dir, struct gofer_new *n, const struct cred *cred,
 {
     struct gofer_conn *c = gofer_conn(dir);
     struct p9_attr a;
-    uint32_t fid;
+    uint32_t fid, dir_fid;
     int fd;
 
     n->uid = cred ? cred->fsuid : 0;
     n->gid = dir->mode & S_ISGID ? dir->gid : cred ? cred->fsgid : 0;
     if (S_ISDIR(n->mode))
         n->mode |= dir->mode & S_ISGID;
-    int ret = gofer_fid_alloc(c, &fid, 1);
+    int ret = gofer_fid(dir, &dir_fid);
+    if (ret == 0)
+        ret = gofer_fid_alloc(c, &fid, 1);
     if (ret < 0)
         return ret;
     do
-        ret = rpc_create(c, gofer_data(dir)->fid, fid, n, &a, &fd);
+        ret = rpc_create(c, dir_fid, fid, n, &a, &fd);
     while (gofer_make_room(ret));
     if (*n->name)
         dir_changed(dir, ret);
@@ -94,8 +104,12 @@ int gofer_tmpfile(struct inode *dir, mode_t mode, const struct cred *cred, struc
 
 int gofer_link(struct inode *dir, const char *name, struct inode *target)
 {
-    int ret = rpc_link(gofer_conn(dir), gofer_data(dir)->fid, gofer_data(target)->fid, name);
+    uint32_t dir_fid, fid;
 
+    int ret = both_fids(dir, target, &dir_fid, &fid);
+    if (ret < 0)
+        return ret;
+    ret = rpc_link(gofer_conn(dir), dir_fid, fid, name);
     dir_changed(dir, ret);
     if (ret == 0) {
         gofer_dir_added(dir, name, target->ino, target->mode);
@@ -122,8 +136,12 @@ static void lost_name(struct inode *i)
 
 static int remove_name(struct inode *dir, const char *name, struct inode *victim)
 {
-    int ret = rpc_unlink(gofer_conn(dir), gofer_data(dir)->fid, name, S_ISDIR(victim->mode));
+    uint32_t dir_fid, fid;
 
+    int ret = both_fids(dir, victim, &dir_fid, &fid);
+    if (ret < 0)
+        return ret;
+    ret = rpc_unlink(gofer_conn(dir), dir_fid, name, S_ISDIR(victim->mode));
     dir_changed(dir, ret);
     if (ret < 0)
         return ret;
@@ -145,9 +163,14 @@ int gofer_rmdir(struct inode *dir, const char *name, struct inode *victim)
 int gofer_rename(struct inode *old_dir, const char *old_name, struct inode *old, struct inode *new_dir,
                  const char *new_name, struct inode *victim, unsigned flags)
 {
-    int ret =
-        rpc_rename(gofer_conn(old_dir), gofer_data(old_dir)->fid, old_name, gofer_data(new_dir)->fid, new_name, flags);
+    uint32_t from, to, fid, victim_fid;
 
+    int ret = both_fids(old_dir, new_dir, &from, &to);
+    if (ret == 0)
+        ret = both_fids(old, victim ? victim : old, &fid, &victim_fid);
+    if (ret < 0)
+        return ret;
+    ret = rpc_rename(gofer_conn(old_dir), from, old_name, to, new_name, flags);
     dir_changed(old_dir, ret);
     dir_changed(new_dir, ret);
     if (ret < 0)

@@ -328,35 +328,48 @@ ssize_t rpc_xattr(struct gofer_conn *c, uint32_t fid, unsigned op, const char *n
 }
 
 /* One entry; a name that is none ends the connection. */
-static bool get_entry(struct wirebuf *b, uint64_t *offset, rpc_entry_fn emit, void *ctx)
+static bool get_entry(struct wirebuf *b, struct gofer_readdir *r)
 {
     char name[NAME_MAX + 1];
+    struct p9_attr a;
 
     uint64_t ino = wire_get64(b);
-    *offset = wire_get64(b);
+    r->offset = wire_get64(b);
     uint8_t type = wire_get8(b);
     wire_get_str(b, name, sizeof(name));
     if (!gofer_name_ok(name))
         b->bad = true;
-    return b->bad || emit(ctx, name, strlen(name), ino, type);
+    bool known = wire_get8(b);
+    if (known)
+        get_attr(b, &a);
+    return b->bad || r->emit(r->ctx, name, strlen(name), ino, type, known ? &a : NULL);
 }
 
-int rpc_readdir(struct gofer_conn *c, uint32_t fid, uint64_t *offset, rpc_entry_fn emit, void *ctx)
+static void put_readdir(struct wirebuf *b, const struct gofer_readdir *r)
+{
+    wire_put32(b, r->fid);
+    wire_put32(b, r->name ? r->newfid : P9_NOFID);
+    put_name(b, r->name ? r->name : "");
+    wire_put64(b, r->offset);
+    wire_put32(b, (r->attrs ? P9_READDIR_ATTRS : 0U) | (r->xattrs ? P9_WALK_XATTRS : 0U));
+}
+
+int rpc_readdir(struct gofer_conn *c, struct gofer_readdir *r)
 {
     struct gofer_call call;
     bool end = false;
 
     gofer_begin(c, &call);
-    wire_put32(&call.req, fid);
-    wire_put64(&call.req, *offset);
+    put_readdir(&call.req, r);
     int ret = gofer_exchange(&call, P9_XREADDIR);
     if (ret == 0) {
         struct wirebuf *b = &call.reply;
+        get_attr(b, &r->attr);
         end = wire_get8(b);
-        if (!end && b->pos == b->cap)
-            b->bad = true; /* no progress */
+        if (!S_ISDIR(r->attr.mode) || (!end && b->pos == b->cap))
+            b->bad = true; /* no directory, or no progress */
         while (!b->bad && b->pos < b->cap && ret == 0)
-            ret = get_entry(b, offset, emit, ctx) ? 0 : -ENOMEM;
+            ret = get_entry(b, r) ? 0 : -ENOMEM;
     }
     ret = gofer_end(&call, ret);
     return ret < 0 ? ret : !end;
@@ -375,26 +388,15 @@ static void get_looks(struct wirebuf *b, struct gofer_look *looks, size_t count)
 int rpc_look(struct gofer_conn *c, uint32_t dir, bool xattrs, struct gofer_look *looks, size_t count)
 {
     struct gofer_call call;
-    uint32_t fids[P9_MAX_LOOK];
 
-    int ret = gofer_fid_alloc(c, fids, count);
-    if (ret < 0)
-        return ret;
     gofer_begin(c, &call);
     wire_put32(&call.req, dir);
     wire_put32(&call.req, xattrs ? P9_WALK_XATTRS : 0);
     wire_put16(&call.req, (uint16_t)count);
-    for (size_t i = 0; i < count; i++) {
-        looks[i].fid = fids[i];
-        wire_put32(&call.req, fids[i]);
+    for (size_t i = 0; i < count; i++)
         put_name(&call.req, looks[i].name);
-    }
-    ret = gofer_exchange(&call, P9_XLOOK);
+    int ret = gofer_exchange(&call, P9_XLOOK);
     if (ret == 0)
         get_looks(&call.reply, looks, count);
-    ret = gofer_end(&call, ret);
-    for (size_t i = 0; i < count; i++)
-        if (ret < 0 || looks[i].err)
-            gofer_fid_unused(c, &fids[i], 1);
-    return ret;
+    return gofer_end(&call, ret);
 }
