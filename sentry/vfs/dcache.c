@@ -284,7 +284,8 @@ int dentry_lookup(struct dentry *dir, const char *name, struct dentry **out)
     }
     if (cache && !dentry_is_dead(dir)) {
         lock(&dcache_lock);
-        hash_locked(d);
+        if (atomic_load(&di->sb->mounts)) /* else dcache_forget() has been here */
+            hash_locked(d);
         unlock(&dcache_lock);
     }
     *out = d;
@@ -393,6 +394,36 @@ void dentry_invalidate_children(struct dentry *d)
     list_for_each_safe (it, tmp, &unused, lru) {
         list_del(&it->lru);
         dentry_free(it);
+    }
+}
+
+void dcache_forget(struct dentry *d)
+{
+    struct list unused = LIST_INIT(unused);
+    struct dentry *tmp, *top = d;
+
+    lock(&dcache_lock);
+    while (top->parent != top)
+        top = top->parent;
+    for (d = top;;) {
+        if (!list_empty(&d->children)) {
+            d = list_first(&d->children, struct dentry, sibling);
+            continue;
+        }
+        if (d == top)
+            break;
+        struct dentry *done = d;
+        d = d->parent;
+        unhash_locked(done);
+        if (done->on_lru) {
+            leave_lru_locked(done);
+            list_push_back(&unused, &done->lru);
+        }
+    }
+    unlock(&dcache_lock);
+    list_for_each_safe (d, tmp, &unused, lru) {
+        list_del(&d->lru);
+        dentry_free(d);
     }
 }
 

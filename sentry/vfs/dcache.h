@@ -56,3 +56,6 @@ struct dentry *dentry_watched_parent(struct dentry *d, char *name, bool *out_unl
 bool dentry_is_dead(struct dentry *d);
 /* Forgets up to count names that nobody uses, the oldest first; how many there were. No lock beyond inodes' is held. */
 unsigned dcache_shrink(unsigned count);
+/* Forgets all names of the tree that d is in, which is mounted nowhere any more: its files are to go, but for those
+ * that are open. */
+void dcache_forget(struct dentry *d);

@@ -43,6 +43,7 @@ static struct mount *mount_new(struct dentry *root, unsigned flags, const char *
     m->root = root;
     m->sb = dentry_inode(root)->sb;
     ref_get(&m->sb->refs);
+    atomic_fetch_add(&m->sb->mounts, 1);
     m->flags = flags;
     list_init(&m->node);
     list_init(&m->children);
@@ -64,6 +65,8 @@ void mount_put(struct mount *m)
 {
     while (m && ref_put(&m->refs)) {
         struct mount *parent = m->parent;
+        if (atomic_fetch_sub(&m->sb->mounts, 1) == 1)
+            dcache_forget(m->root);
         dentry_put(m->root);
         if (m->mountpoint)
             dentry_put(m->mountpoint);
@@ -96,6 +99,7 @@ int mount_root(struct dentry *root, unsigned flags, const char *source, struct p
         return -ENOMEM;
     lock(&mounts_lock);
     list_push_front(&table, &m->node);
+    m->placed = true;
     unlock(&mounts_lock);
     *out = (struct path){mount_get(m), dentry_get(root)};
     return 0;
@@ -106,11 +110,13 @@ int mount_root(struct dentry *root, unsigned flags, const char *source, struct p
 /* Enters m, which is in no place, into the table. mounts_lock held. */
 static void attach_locked(struct mount *m, struct mount *parent, struct dentry *at)
 {
+    dentry_pin(at);
     m->parent = mount_get(parent);
     m->mountpoint = dentry_get(at);
     atomic_fetch_add(&at->mounted, 1);
     list_push_front(&table, &m->node);
     list_push_front(&parent->children, &m->sibling);
+    m->placed = true;
     mount_count++;
 }
 
@@ -123,6 +129,7 @@ static void take_out_locked(struct mount *m, struct path *place)
     *place = (struct path){m->parent, m->mountpoint};
     m->parent = NULL;
     m->mountpoint = NULL;
+    m->placed = false;
     mount_count--;
 }
 
@@ -145,11 +152,16 @@ int mount_at(const struct path *at, struct dentry *root, unsigned flags, const c
     struct mount *m = mount_new(root, flags, source);
     if (!m)
         return -ENOMEM;
-    dentry_pin(at->dentry);
     lock(&mounts_lock);
-    attach_locked(m, at->mnt, at->dentry);
+    const bool fits = at->mnt->placed;
+    if (fits)
+        attach_locked(m, at->mnt, at->dentry);
     unlock(&mounts_lock);
-    return 0;
+    if (fits)
+        return 0;
+    dentry_get(root); /* stays the caller's */
+    mount_put(m);
+    return -EINVAL;
 }
 
 /* The mount on top of (mnt, d), counted. */
@@ -199,9 +211,58 @@ bool mount_ascend(struct path *p)
     return true;
 }
 
+/* Takes m out, with its place in *place; true: it was the last mount of its file system. mounts_lock held. */
+static bool detach_locked(struct mount *m, struct path *place)
+{
+    struct mount *it;
+
+    take_out_locked(m, place);
+    list_for_each (it, &table, node)
+        if (it->sb == m->sb)
+            return false;
+    return true;
+}
+
+/* A mount out of what is mounted on m, with its table's reference; NULL: nothing is. */
+static struct mount *detach_child(struct mount *m)
+{
+    struct path place = {0};
+    bool last = false;
+
+    lock(&mounts_lock);
+    struct mount *child = list_empty(&m->children) ? NULL : list_first(&m->children, struct mount, sibling);
+    if (child)
+        last = detach_locked(child, &place);
+    unlock(&mounts_lock);
+    if (last)
+        notify_unmount(child->sb);
+    path_put(&place);
+    return child;
+}
+
+/* Gives up m, which was taken out of the table, and takes out all that is mounted on it. */
+static void drop_tree(struct mount *m)
+{
+    struct list taken = LIST_INIT(taken);
+
+    list_push_back(&taken, &m->node);
+    while (!list_empty(&taken)) {
+        m = list_first(&taken, struct mount, node);
+        struct mount *child = detach_child(m);
+        if (child) {
+            list_push_back(&taken, &child->node);
+        } else {
+            list_del(&m->node);
+            mount_put(m);
+        }
+    }
+}
+
 int mount_detach(const struct path *p, bool lazy)
 {
-    struct mount *m = p->mnt, *it;
+    struct path place = {0};
+    struct mount *m = p->mnt;
+    bool last = false;
     int ret = 0;
 
     if (p->dentry != m->root)
@@ -211,22 +272,18 @@ int mount_detach(const struct path *p, bool lazy)
         ret = -EINVAL;
     else if (!lazy && !list_empty(&m->children))
         ret = -EBUSY;
-    bool last = true; /* of its file system */
-    list_for_each (it, &table, node)
-        last &= it == m || it->sb != m->sb;
     /* One reference is the table's, one the caller's path. */
     if (ret == 0 && !lazy && atomic_load(&m->refs.n) > 2)
         ret = -EBUSY;
-    struct path place = {0};
     if (ret == 0)
-        take_out_locked(m, &place);
+        last = detach_locked(m, &place);
     unlock(&mounts_lock);
     if (ret < 0)
         return ret;
     if (last)
         notify_unmount(m->sb);
     path_put(&place);
-    mount_put(m);
+    drop_tree(m);
     return 0;
 }
 
@@ -302,9 +359,9 @@ int mount_bind(const struct path *from, const struct path *at, bool recursive)
     if (ret == 0)
         ret = copies_make(&c, from->dentry, recursive);
     if (ret == 0) {
-        dentry_pin(at->dentry);
         lock(&mounts_lock);
-        for (size_t i = c.n; i-- > 0;) /* of several on one place the newest comes first, as in the table */
+        ret = at->mnt->placed ? 0 : -EINVAL;
+        for (size_t i = c.n; ret == 0 && i-- > 0;) /* of several on one place the newest comes first, as in the table */
             attach_locked(c.all[i].to, c.all[i].parent, c.all[i].mountpoint);
         unlock(&mounts_lock);
     }
@@ -338,9 +395,8 @@ int mount_move(const struct path *from, const struct path *at)
         return -EINVAL;
     if (dir != S_ISDIR(dentry_inode(at->dentry)->mode))
         return dir ? -ENOTDIR : -EISDIR;
-    dentry_pin(at->dentry);
     lock(&mounts_lock);
-    if (!m->parent)
+    if (!m->parent || !at->mnt->placed)
         ret = -EINVAL;
     else if (is_below_locked(at->mnt, m))
         ret = -ELOOP;

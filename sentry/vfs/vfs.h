@@ -86,6 +86,7 @@ struct super_block {
     dev_t dev;        /* st_dev: from sb_new_dev() */
     uint32_t magic;   /* for statfs */
     void *fs_data;
+    _Atomic unsigned mounts;       /* of it; without one nothing of it is cached */
     struct lock rename_lock;       /* RANK_RENAME */
     _Atomic uint64_t name_changes; /* grows when a name is made or removed, before its directory is unlocked; only file
                                     * systems that look ahead need to count */
@@ -251,7 +252,7 @@ enum { MNT_RDONLY = 1, MNT_NOSUID = 2, MNT_NODEV = 4, MNT_NOEXEC = 8, MNT_NOATIM
 /* The first mount of the sandbox. root: dentry_new_root(), reference taken over. */
 int mount_root(struct dentry *root, unsigned flags, const char *source, struct path *out) must_check;
 /* Mounts on top of `at` (a directory for a directory, a file for a file). Reference on root taken over if 0 is
- * returned. */
+ * returned. -ENOTDIR, -EISDIR, -ENOSPC, -ENOMEM, -EINVAL (at is in a mount that was taken off). */
 int mount_at(const struct path *at, struct dentry *root, unsigned flags, const char *source) must_check;
 /* Text of /proc/PID/mounts (mountinfo false) or mountinfo, as seen from root; caller frees. */
 int mount_format(const struct path *root, bool mountinfo, char **out, size_t *out_len) must_check;

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -168,6 +169,33 @@ static void test_mounts(void)
     CHECK(access("m1/sub/deep", F_OK) == 0 && umount("m1/sub") == 0 && umount("m1") == 0);
 }
 
+static bool is_mounted(const char *source)
+{
+    char text[65536];
+    int fd = open("/proc/self/mounts", O_RDONLY);
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+
+    CHECK(n > 0 && close(fd) == 0);
+    text[n] = '\0';
+    return strstr(text, source) != NULL;
+}
+
+/* MNT_DETACH takes off what is mounted below, too; who is in it sees it bare, and can mount nothing there. */
+static void test_lazy_umount(void)
+{
+    if (mount("lazy-outer", "m1", "tmpfs", 0, NULL) < 0)
+        return;
+    CHECK(mkdir("m1/sub", 0700) == 0 && mount("lazy-inner", "m1/sub", "tmpfs", 0, NULL) == 0);
+    CHECK(mkdir("m1/sub/deep", 0700) == 0 && is_mounted("lazy-inner"));
+    int in = open("m1", O_RDONLY | O_DIRECTORY), back = open(".", O_RDONLY | O_DIRECTORY);
+    CHECK_ERRNO(umount("m1"), EBUSY);
+    CHECK(umount2("m1", MNT_DETACH) == 0 && !is_mounted("lazy-outer") && !is_mounted("lazy-inner"));
+    CHECK(faccessat(in, "sub", F_OK, 0) == 0 && faccessat(in, "sub/deep", F_OK, 0) == -1);
+    CHECK(fchdir(in) == 0);
+    CHECK(mount("lazy-late", "sub", "tmpfs", 0, NULL) == -1 && (errno == EINVAL || errno == ENOENT)); /* by version */
+    CHECK(fchdir(back) == 0 && close(in) == 0 && close(back) == 0);
+}
+
 int main(void)
 {
     char dir[] = "/tmp/leftovers.XXXXXX";
@@ -183,5 +211,6 @@ int main(void)
     if (unshare(CLONE_NEWNS) == 0) /* natively: in a place of its own, where nothing spreads */
         CHECK(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
     test_mounts();
+    test_lazy_umount();
     return 0;
 }
