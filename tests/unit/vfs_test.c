@@ -6,13 +6,17 @@
 #include "sentry/vfs/fdtable.h"
 #include "sentry/vfs/fs_context.h"
 #include "sentry/vfs/mount.h"
+#include "sentry/vfs/ops.h"
 #include "sentry/vfs/vfs.h"
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/xattr.h>
 
 /* What the process tree would call; no process here ever gets a signal. */
@@ -32,6 +36,7 @@ static void setup(void)
     me = calloc(1, sizeof(*me));
     me->tg = calloc(1, sizeof(*me->tg));
     me->tg->rlimits[RLIMIT_NOFILE] = (struct rlimit64){100, 100};
+    me->tg->rlimits[RLIMIT_FSIZE] = (struct rlimit64){RLIM64_INFINITY, RLIM64_INFINITY};
     me->cred = cred_new(0, 0, NULL, 0);
     ck_assert_int_eq(tmpfs_mount(1 << 20, 0755, &d), 0);
     ck_assert_int_eq(mount_root(d, 0, "none", &root), 0);
@@ -232,13 +237,140 @@ START_TEST(pile_of_mounts)
         ck_assert(i == 0 || pile[i].mnt != pile[i - 1].mnt);
     }
     ck_assert_int_eq(mount_detach(&pile[0], false), -EBUSY);
-    for (size_t i = 0; i < ARRAY_SIZE(pile); i++)
-        ck_assert_int_eq(mount_detach(&pile[i], true), 0);
+    ck_assert_int_eq(mount_detach(&pile[ARRAY_SIZE(pile) - 1], true), 0);
+    ck_assert_int_eq(mount_detach(&pile[0], true), 0); /* with all that are on it */
+    ck_assert_int_eq(mount_detach(&pile[1], true), -EINVAL);
+    ck_assert_int_eq(mount_bind(&root, &pile[1], false), -EINVAL);
     ck_assert_int_eq(path_lookup(me, AT_FDCWD, "/dir", 0, &p), 0);
     ck_assert_ptr_eq(p.mnt, root.mnt);
     path_put(&p);
     for (size_t i = 0; i < ARRAY_SIZE(pile); i++)
         path_put(&pile[i]);
+}
+END_TEST
+
+static void mount_tmpfs(const char *name, uint64_t size)
+{
+    struct dentry *d;
+    struct path at;
+
+    make("/", name, NULL);
+    ck_assert_int_eq(path_lookup_from(me, &root, name, 0, &at), 0);
+    ck_assert_int_eq(tmpfs_mount(size, 0755, &d), 0);
+    ck_assert_int_eq(mount_at(&at, d, 0, "none"), 0);
+    path_put(&at);
+}
+
+/* Host descriptors that this process has. */
+static unsigned descriptors_used(void)
+{
+    unsigned n = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+#define MANY 400
+#define MANY_BYTES 20000
+
+static const char *many_name(int i)
+{
+    static char name[32];
+
+    snprintf(name, sizeof(name), "/many/%d", i);
+    return name;
+}
+
+/* A file of letters, with a hole, and mapped if the number is odd: what needs a host descriptor. */
+static void make_one_of_many(int i)
+{
+    static char bytes[MANY_BYTES + 1];
+    uint64_t delta;
+    int host_fd, fd = open_at(many_name(i), O_RDWR | O_CREAT);
+
+    ck_assert_int_eq(fd, 0);
+    memset(bytes, 'a' + i % 26, MANY_BYTES);
+    struct file *f = fd_get(me, fd);
+    struct uio u;
+    int64_t pos = i % 4 ? 0 : 50000;
+    uio_kernel(&u, bytes, i % 2 ? 10 : MANY_BYTES);
+    ck_assert_int_eq(file_write(f, &u, &pos), i % 2 ? 10 : MANY_BYTES);
+    if (i % 2)
+        ck_assert_int_eq(f->ops->mmap_fd(f, PROT_READ, MAP_SHARED, &host_fd, &delta), 0);
+    file_put(f);
+    ck_assert_int_eq(fd_close(me, fd), 0);
+}
+
+static void check_one_of_many(int i)
+{
+    static char bytes[MANY_BYTES];
+    const int64_t start = i % 4 ? 0 : 50000, size = i % 2 ? 10 : MANY_BYTES;
+    int fd = open_at(many_name(i), O_RDONLY);
+
+    ck_assert_int_eq(fd, 0);
+    ck_assert_int_eq(get(fd, bytes, sizeof(bytes), start), size);
+    ck_assert_int_eq(bytes[0], 'a' + i % 26);
+    ck_assert_int_eq(memcmp(bytes, bytes + 1, (size_t)size - 1), 0);
+    ck_assert_int_eq(get(fd, bytes, sizeof(bytes), start + size), 0);
+    if (start) {
+        ck_assert_int_eq(get(fd, bytes, 1, start - 1), 1);
+        ck_assert_int_eq(bytes[0], 0);
+    }
+    ck_assert_int_eq(fd_close(me, fd), 0);
+}
+
+/* More files than descriptors, each of which needs one for a while. */
+START_TEST(many_files)
+{
+    const struct rlimit limit = {128, 128};
+
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    mount_tmpfs("many", 64 << 20);
+    for (int i = 0; i < MANY; i++)
+        make_one_of_many(i);
+    ck_assert_uint_le(descriptors_used(), 64);
+    for (int i = 0; i < MANY; i++)
+        check_one_of_many(i);
+
+    /* Cut off, grown and mapped again after its descriptor was taken away. */
+    char byte = 1;
+    int fd = open_at("/many/2", O_RDWR | O_TRUNC);
+    ck_assert_int_eq(get(fd, &byte, 1, 0), 0);
+    ck_assert_int_eq(put(fd, "new"), 3);
+    ck_assert_int_eq(fd_close(me, fd), 0);
+    fd = open_at("/many/4", O_RDWR);
+    ck_assert_int_eq(put(fd, "new"), 3);
+    struct file *f = fd_get(me, fd);
+    const struct iattr grow = {.valid = ATTR_SIZE, .size = 100000};
+    ck_assert_int_eq(f->inode->ops->setattr(f->inode, &grow), 0);
+    ck_assert_int_eq(get(fd, &byte, 1, 2), 1);
+    ck_assert_int_eq(byte, 'w');
+    ck_assert_int_eq(get(fd, &byte, 1, 50000), 1);
+    ck_assert_int_eq(byte, 'e');
+    ck_assert_int_eq(get(fd, &byte, 1, 99999), 1);
+    ck_assert_int_eq(byte, 0);
+    file_put(f);
+    ck_assert_int_eq(fd_close(me, fd), 0);
+    for (int i = 0; i < MANY; i++)
+        ck_assert_int_eq(vfs_unlink(me, AT_FDCWD, many_name(i)), 0);
+}
+END_TEST
+
+/* What was mounted is gone with its last mount, though names in it were looked up. */
+START_TEST(unmounted_is_freed)
+{
+    const uint64_t before = tmpfs_bytes();
+    struct path p;
+
+    mount_tmpfs("many", 64 << 20);
+    for (int i = 0; i < 10; i++)
+        make_one_of_many(i);
+    ck_assert_uint_gt(tmpfs_bytes(), before);
+    ck_assert_int_eq(path_lookup(me, AT_FDCWD, "/many", 0, &p), 0);
+    ck_assert_int_eq(mount_detach(&p, false), 0);
+    path_put(&p);
+    ck_assert_uint_eq(tmpfs_bytes(), before);
 }
 END_TEST
 
@@ -255,6 +387,8 @@ int main(void)
     tcase_add_test(c, descriptors);
     tcase_add_test(c, xattrs);
     tcase_add_test(c, pile_of_mounts);
+    tcase_add_test(c, many_files);
+    tcase_add_test(c, unmounted_is_freed);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -23,6 +23,8 @@ int tmpfs_make_sealable(struct inode *i, bool noexec)
         ti->fd = memfd_create("sbox", MFD_CLOEXEC | MFD_ALLOW_SEALING | (noexec ? MFD_NOEXEC_SEAL : 0));
         ret = ti->fd < 0 ? -errno : 0;
     }
+    if (ret == 0)
+        tmpfs_note_fd(i, true);
     unlock(&i->lock);
     return ret;
 }

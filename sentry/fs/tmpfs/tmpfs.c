@@ -14,13 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
-#define TMPFS_MAGIC 0x01021994
 #define FIRST_POS 2 /* behind "." and ".." */
 
-static const struct inode_ops tmpfs_inode_ops;
+static const struct inode_ops tmpfs_inode_ops, tmpfs_regular_ops;
 static const struct file_ops tmpfs_dir_ops;
 
 static int entry_compare(const struct tmpfs_entry *a, const struct tmpfs_entry *b)
@@ -32,7 +30,7 @@ RB_GENERATE_INTERNAL(tmpfs_tree, tmpfs_entry, node, entry_compare, static unused
 
 /* ---- inodes ---- */
 
-static struct inode *tmpfs_inode_new(struct super_block *sb, mode_t mode, const struct cred *cred)
+struct inode *tmpfs_inode_new(struct super_block *sb, mode_t mode, const struct cred *cred)
 {
     struct tmpfs_sb *ts = sb->fs_data;
     struct tmpfs_inode *ti = calloc(1, sizeof(*ti));
@@ -40,7 +38,8 @@ static struct inode *tmpfs_inode_new(struct super_block *sb, mode_t mode, const 
 
     if (!ti)
         return NULL;
-    struct inode *i = inode_new(sb, &tmpfs_inode_ops, fops, atomic_fetch_add(&ts->next_ino, 1), mode);
+    const struct inode_ops *ops = S_ISREG(mode) ? &tmpfs_regular_ops : &tmpfs_inode_ops;
+    struct inode *i = inode_new(sb, ops, fops, atomic_fetch_add(&ts->next_ino, 1), mode);
     if (!i) {
         free(ti);
         return NULL;
@@ -50,6 +49,8 @@ static struct inode *tmpfs_inode_new(struct super_block *sb, mode_t mode, const 
     RB_INIT(&ti->entries);
     list_init(&ti->order);
     list_init(&ti->xattrs);
+    list_init(&ti->idle);
+    ti->inode = i;
     i->fs_data = ti;
     if (cred) {
         i->uid = cred->fsuid;
@@ -395,6 +396,26 @@ static int tmpfs_getattr(struct inode *i, struct kstat *st)
     return 0;
 }
 
+static int tmpfs_open(struct inode *i, struct file *f)
+{
+    f->ops = &tmpfs_file_ops;
+    tmpfs_use_begin(i);
+    f->priv = i; /* for tmpfs_release(): it was counted */
+    tmpfs_trim_idle();
+    return 0;
+}
+
+static const struct inode_ops tmpfs_regular_ops = {
+    .open = tmpfs_open,
+    .getattr = tmpfs_getattr,
+    .setattr = tmpfs_setattr,
+    .getxattr = tmpfs_getxattr,
+    .setxattr = tmpfs_setxattr,
+    .listxattr = tmpfs_listxattr,
+    .removexattr = tmpfs_removexattr,
+    .evict = tmpfs_evict,
+};
+
 static const struct inode_ops tmpfs_inode_ops = {
     .lookup = tmpfs_lookup,
     .create = tmpfs_create,
@@ -451,136 +472,3 @@ static int64_t tmpfs_dir_llseek(struct file *f, int64_t off, int whence)
 }
 
 static const struct file_ops tmpfs_dir_ops = {.iterate = tmpfs_iterate, .llseek = tmpfs_dir_llseek};
-
-/* ---- super blocks ---- */
-
-static int tmpfs_statfs(struct super_block *sb, struct statfs *out)
-{
-    const struct tmpfs_sb *ts = sb->fs_data;
-    uint64_t blocks = ts->limit / 4096, used = MIN(ts->used / 4096, blocks);
-
-    *out = (struct statfs){.f_type = TMPFS_MAGIC, .f_bsize = 4096, .f_frsize = 4096, .f_namelen = NAME_MAX};
-    out->f_blocks = blocks;
-    out->f_bfree = out->f_bavail = blocks - used;
-    out->f_files = out->f_ffree = 1 << 20;
-    return 0;
-}
-
-static void tmpfs_destroy(struct super_block *sb)
-{
-    free(sb->fs_data);
-}
-
-static const struct super_ops tmpfs_super_ops = {.statfs = tmpfs_statfs, .destroy = tmpfs_destroy};
-
-static uint64_t all_limit; /* (c) bytes of all super blocks together */
-static _Atomic uint64_t all_used;
-
-void tmpfs_set_memory(uint64_t bytes)
-{
-    all_limit = bytes / 2;
-}
-
-uint64_t tmpfs_bytes(void)
-{
-    return atomic_load(&all_used);
-}
-
-int tmpfs_take_bytes(struct tmpfs_sb *ts, uint64_t n)
-{
-    const uint64_t all = atomic_fetch_add(&all_used, n) + n;
-
-    if (atomic_fetch_add(&ts->used, n) + n <= ts->limit && (!all_limit || all <= all_limit))
-        return 0;
-    tmpfs_give_bytes(ts, n);
-    return -ENOSPC;
-}
-
-void tmpfs_give_bytes(struct tmpfs_sb *ts, uint64_t n)
-{
-    atomic_fetch_sub(&ts->used, n);
-    atomic_fetch_sub(&all_used, n);
-}
-
-static struct super_block *tmpfs_super(uint64_t limit)
-{
-    struct tmpfs_sb *ts = calloc(1, sizeof(*ts));
-
-    if (!ts)
-        return NULL;
-    ts->limit = limit ? limit : all_limit ? all_limit : (uint64_t)get_phys_pages() * 4096 / 2;
-    ts->next_ino = 1;
-    struct super_block *sb = sb_new("tmpfs", &tmpfs_super_ops, 0, TMPFS_MAGIC, ts);
-    if (!sb)
-        free(ts);
-    return sb;
-}
-
-int tmpfs_mount(uint64_t size_limit, mode_t mode, struct dentry **out)
-{
-    struct super_block *sb = tmpfs_super(size_limit);
-    if (!sb)
-        return -ENOMEM;
-    struct inode *root = tmpfs_inode_new(sb, S_IFDIR | (mode & 07777), NULL);
-    sb_put(sb);
-    if (!root)
-        return -ENOMEM;
-    root->nlink = 2;
-    *out = dentry_new_root(root);
-    if (!*out) {
-        inode_put(root);
-        return -ENOMEM;
-    }
-    return 0;
-}
-
-/* ---- files without a name ---- */
-
-static struct super_block *anon_sb;
-
-static void make_anon_sb(void)
-{
-    anon_sb = tmpfs_super(UINT64_MAX / 2);
-    if (!anon_sb)
-        abort(); /* at first use, out of memory */
-}
-
-int tmpfs_new_anon_file(const char *name, uint64_t size, unsigned flags, struct file **out)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, make_anon_sb);
-    struct inode *i = tmpfs_inode_new(anon_sb, S_IFREG | 0777, current ? current->cred : NULL);
-    if (!i)
-        return -ENOMEM;
-    i->nlink = 0;
-    lock(&i->lock);
-    int ret = size ? tmpfs_set_size(i, size) : 0;
-    unlock(&i->lock);
-    struct dentry *d = ret == 0 ? dentry_new_anon(i, name) : NULL;
-    if (!d) {
-        inode_put(i);
-        return ret < 0 ? ret : -ENOMEM;
-    }
-    const struct path p = {mount_anon(), d};
-    ret = vfs_open_anon(&p, flags, out);
-    dentry_put(d);
-    return ret;
-}
-
-int tmpfs_new_sealable_file(const char *name, bool noexec, struct file **out)
-{
-    struct file *f;
-
-    int ret = tmpfs_new_anon_file(name, 0, O_RDWR, &f);
-    if (ret < 0)
-        return ret;
-    if (noexec)
-        f->inode->mode &= ~0111U;
-    ret = tmpfs_make_sealable(f->inode, noexec);
-    if (ret < 0)
-        file_put(f);
-    else
-        *out = f;
-    return ret;
-}

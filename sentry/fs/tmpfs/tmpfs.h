@@ -1,4 +1,7 @@
-/* tmpfs, inside: tmpfs.c directories, links and attributes; tmpfs_file.c the bytes of files; xattr.c. */
+/*
+ * tmpfs, inside: super.c limits; tmpfs.c directories, links and attributes; tmpfs_file.c the bytes of files; idle.c
+ * which files keep a descriptor; seals.c; xattr.c.
+ */
 #pragma once
 
 #include "sentry/vfs/vfs.h"
@@ -50,6 +53,11 @@ struct tmpfs_inode {
     uint32_t small_cap;
     uint64_t charged; /* bytes of the limit it holds */
     int readonly_fd;  /* the same memfd, for mappings of files that are not open for writing; -1: none yet */
+    /* idle.c, under its lock */
+    struct inode *inode; /* (c) whose part this is */
+    struct list idle;
+    int users;   /* files open on it */
+    bool has_fd; /* fd >= 0 */
 };
 
 static inline struct tmpfs_inode *tmpfs_data(const struct inode *i)
@@ -68,6 +76,21 @@ extern const struct file_ops tmpfs_file_ops;
 int tmpfs_set_size(struct inode *i, uint64_t size) must_check;
 /* Gives the file a memfd if it has none, with its bytes in it; inode lock held. */
 int tmpfs_need_fd(struct inode *i) must_check;
+/* Takes the memfd away again, its bytes to the sentry's memory, if they are few; inode lock held, nobody uses it. */
+void tmpfs_demote(struct inode *i);
+
+/* ---- idle.c ---- */
+
+/* While a regular file is open, its memfd, if it has or gets one, stays. */
+void tmpfs_use_begin(struct inode *i);
+void tmpfs_use_end(struct inode *i);
+/* The file has got or lost its memfd. */
+void tmpfs_note_fd(struct inode *i, bool has_fd);
+/* Takes memfds away from files that have been idle longest, if there are too many. No inode's lock is held. */
+void tmpfs_trim_idle(void);
+
+/* A new inode with one reference, owned by cred (NULL: root). NULL: no memory. */
+struct inode *tmpfs_inode_new(struct super_block *sb, mode_t mode, const struct cred *cred) must_check;
 /* seals.c: gives the file, which has no bytes yet, a memfd that can be sealed; noexec: with F_SEAL_EXEC. */
 int tmpfs_make_sealable(struct inode *i, bool noexec) must_check;
 /* Is one of these F_SEAL_* set? Inode lock held. */

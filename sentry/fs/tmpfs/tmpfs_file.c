@@ -1,8 +1,8 @@
 /*
  * The bytes of tmpfs files. A small file's are in the sentry's memory: a tree of many thousand small files must not
  * take as many host descriptors. A file that grows beyond SMALL_MAX, or is mapped, gets a memfd, so that guests can map
- * the very pages that read and write see, and keeps it. What a file may grow to is charged against its super block's
- * limit.
+ * the very pages that read and write see, and keeps it while it is open, and for as long after that as idle.c lets it.
+ * What a file may grow to is charged against its super block's limit.
  */
 #include "sentry/fs/tmpfs/tmpfs.h"
 
@@ -17,6 +17,28 @@
 
 #define CHUNK 65536
 #define SMALL_MAX 16384
+#define DEMOTE_MAX (8U << 20) /* a few milliseconds to copy */
+
+/* The file's bytes in the sentry's memory are these. */
+static void set_small(struct tmpfs_inode *ti, unsigned char *bytes, uint32_t cap)
+{
+    free(ti->small);
+    ti->small = bytes;
+    ti->small_cap = cap;
+}
+
+static void set_fd(struct inode *i, int fd)
+{
+    struct tmpfs_inode *ti = tmpfs_data(i);
+
+    if (ti->fd >= 0)
+        close(ti->fd);
+    if (ti->readonly_fd >= 0)
+        close(ti->readonly_fd);
+    ti->fd = fd;
+    ti->readonly_fd = -1;
+    tmpfs_note_fd(i, fd >= 0);
+}
 
 int tmpfs_need_fd(struct inode *i)
 {
@@ -31,27 +53,57 @@ int tmpfs_need_fd(struct inode *i)
         close(fd);
         return -ENOSPC;
     }
-    ti->fd = fd;
-    free(ti->small);
-    ti->small = NULL;
-    ti->small_cap = 0;
+    set_fd(i, fd);
+    set_small(ti, NULL, 0);
     return 0;
 }
 
-/* Gives a file without a memfd room for size bytes, new ones zero. Inode lock held. */
+/* The data of the memfd to bytes, which are zero: holes stay untouched. */
+static bool read_data(int fd, unsigned char *bytes, off_t size)
+{
+    off_t end;
+
+    for (off_t at = lseek(fd, 0, SEEK_DATA); at >= 0 && at < size; at = lseek(fd, end, SEEK_DATA)) {
+        end = lseek(fd, at, SEEK_HOLE);
+        for (ssize_t n; at < end; at += n)
+            if ((n = pread(fd, bytes + at, (size_t)(end - at), at)) <= 0)
+                return false;
+    }
+    return true;
+}
+
+void tmpfs_demote(struct inode *i)
+{
+    struct tmpfs_inode *ti = tmpfs_data(i);
+    const uint64_t size = i->size;
+    unsigned char *bytes = NULL;
+
+    if (ti->fd < 0 || size > DEMOTE_MAX)
+        return;
+    if (size && !(bytes = calloc(1, size)))
+        return;
+    if (size && !read_data(ti->fd, bytes, (off_t)size)) {
+        free(bytes);
+        return;
+    }
+    set_small(ti, bytes, (uint32_t)size);
+    set_fd(i, -1);
+}
+
+/* Gives a file without a memfd size bytes, at most SMALL_MAX, new ones zero. Inode lock held. */
 static int small_resize(struct inode *i, uint64_t size)
 {
     struct tmpfs_inode *ti = tmpfs_data(i);
     const uint64_t old = i->size;
+    uint32_t cap = ti->small_cap > SMALL_MAX ? 0 : ti->small_cap; /* it was demoted: what is cut off is given back */
 
-    if (size > ti->small_cap) {
-        uint32_t cap = MAX(ti->small_cap, 64U);
-        while (cap < size)
-            cap *= 2;
-        unsigned char *grown = realloc(ti->small, cap);
-        if (!grown)
+    for (cap = MAX(cap, 64U); cap < size;)
+        cap *= 2;
+    if (cap != ti->small_cap) {
+        unsigned char *bytes = realloc(ti->small, cap);
+        if (!bytes)
             return -ENOSPC;
-        ti->small = grown;
+        ti->small = bytes;
         ti->small_cap = cap;
     }
     if (size > old)
@@ -65,13 +117,8 @@ void tmpfs_drop_data(struct inode *i)
     struct tmpfs_inode *ti = tmpfs_data(i);
 
     if (ti->fd >= 0)
-        close(ti->fd);
-    if (ti->readonly_fd >= 0)
-        close(ti->readonly_fd);
-    ti->fd = ti->readonly_fd = -1;
-    free(ti->small);
-    ti->small = NULL;
-    ti->small_cap = 0;
+        set_fd(i, -1);
+    set_small(ti, NULL, 0);
     tmpfs_give_bytes(tmpfs_sb(i), ti->charged);
     ti->charged = 0;
 }
@@ -252,6 +299,12 @@ static int tmpfs_mmap_fd(struct file *f, int prot, int flags, int *out_host_fd, 
     return ret;
 }
 
+static void tmpfs_release(struct file *f)
+{
+    if (f->priv)
+        tmpfs_use_end(f->inode);
+}
+
 static int tmpfs_fsync(struct file *f, bool data_only)
 {
     (void)f, (void)data_only;
@@ -287,4 +340,5 @@ const struct file_ops tmpfs_file_ops = {
     .mmap_fd = tmpfs_mmap_fd,
     .fsync = tmpfs_fsync,
     .fallocate = tmpfs_fallocate,
+    .release = tmpfs_release,
 };
