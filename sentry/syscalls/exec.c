@@ -200,6 +200,18 @@ static void drop_process(struct task *t, struct plat_thread *pt)
     plat_thread_put(pt);
 }
 
+/* The process behind pt is a fresh one: limits that the host keeps are not with it yet. */
+static void apply_limits(struct thread_group *tg, struct plat_thread *pt)
+{
+    struct rlimit64 limits[RLIM_NLIMITS];
+
+    lock(&tg->siglock); /* prlimit(2) by others */
+    memcpy(limits, tg->rlimits, sizeof(limits));
+    unlock(&tg->siglock);
+    if (limits_special(limits))
+        limits_apply(pt, limits, NULL);
+}
+
 /* Builds the new image; on success *out_pt and out are the caller's to commit. */
 static int build(struct exec *x, struct plat_thread **out_pt, struct loaded *out)
 {
@@ -214,8 +226,7 @@ static int build(struct exec *x, struct plat_thread **out_pt, struct loaded *out
     int ret = plat_new(x->task, x->task->tg, &pt);
     if (ret < 0)
         return ret;
-    if (limits_special(x->task->tg->rlimits))
-        limits_apply(pt, x->task->tg->rlimits, NULL);
+    apply_limits(x->task->tg, pt);
     ret = load_program(x->task, pt, &req, out);
     if (ret < 0) {
         drop_process(x->task, pt);
