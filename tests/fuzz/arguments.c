@@ -7,8 +7,10 @@
 
 #include "lib/compiler.h"
 #include "sentry/syscalls/strace.h"
+#include "sentry/syscalls/syscalls.h"
 #include "tests/fuzz/fake_platform.h"
 
+#include <asm/unistd.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -18,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -27,7 +30,12 @@
 #include <unistd.h>
 
 #define SLOT_SIZE 256
-#define FIRST_NAME 1 /* the slot before is for limits */
+#define SLOT(n) (FAKE_BASE + (uint64_t)(n)*SLOT_SIZE)
+#define FILES_LIMIT SLOT(0) /* for prlimit(2): all descriptors below it come up as arguments */
+#define SIZE_LIMIT (SLOT(0) + sizeof(struct rlimit))
+#define FIRST_NAME 1
+#define FILE_NAME SLOT(FIRST_NAME)
+#define DIRECTORY_NAME SLOT(FIRST_NAME + 1)
 
 static const char *const names[] = {
     "file",
@@ -73,7 +81,7 @@ static void *guest(uint64_t addr)
 
 static uint64_t thing_at(uint64_t i)
 {
-    return ARGUMENT_SLOT(FIRST_NAME + ARRAY_SIZE(names) + i);
+    return SLOT(FIRST_NAME + ARRAY_SIZE(names) + i);
 }
 
 /* An array of descriptors with a header, as sendmsg(2) takes it. */
@@ -107,7 +115,7 @@ enum {
     THINGS
 };
 
-_Static_assert(ARGUMENT_SLOT(FIRST_NAME + ARRAY_SIZE(names) + THINGS) <= ARGUMENT_ROOM, "all slots are below the room");
+_Static_assert(SLOT(FIRST_NAME + ARRAY_SIZE(names) + THINGS) <= ARGUMENT_ROOM, "all slots are below the room");
 
 static void make_thing(union thing *t, int which)
 {
@@ -174,14 +182,37 @@ void arguments_fill(void)
 {
     const struct rlimit limits[] = {{16, 16}, {1 << 20, 1 << 20}};
 
-    fake_write(ARGUMENT_FILES_LIMIT - FAKE_BASE, limits, sizeof(limits));
+    fake_write(FILES_LIMIT - FAKE_BASE, limits, sizeof(limits));
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        fake_write(ARGUMENT_SLOT(FIRST_NAME + i) - FAKE_BASE, names[i], strlen(names[i]) + 1);
+        fake_write(SLOT(FIRST_NAME + i) - FAKE_BASE, names[i], strlen(names[i]) + 1);
     for (int i = 0; i < THINGS; i++) {
         union thing t;
         make_thing(&t, i);
         fake_write(thing_at((uint64_t)i) - FAKE_BASE, &t, sizeof(t));
     }
+}
+
+void arguments_open(struct task *t)
+{
+    static const struct sysargs calls[] = {
+        {.nr = __NR_prlimit64, .a = {0, RLIMIT_NOFILE, FILES_LIMIT}},
+        {.nr = __NR_prlimit64, .a = {0, RLIMIT_FSIZE, SIZE_LIMIT}},
+        {.nr = __NR_mkdirat, .a = {(uint64_t)AT_FDCWD, DIRECTORY_NAME, 0755}},
+        {.nr = __NR_openat, .a = {(uint64_t)AT_FDCWD, FILE_NAME, O_RDWR | O_CREAT, 0644}},
+        {.nr = __NR_openat, .a = {(uint64_t)AT_FDCWD, DIRECTORY_NAME, O_RDONLY}},
+        {.nr = __NR_socketpair, .a = {AF_UNIX, SOCK_STREAM, 0, ARGUMENT_ROOM}},
+        {.nr = __NR_socket, .a = {AF_UNIX, SOCK_STREAM}},
+        {.nr = __NR_pipe2, .a = {ARGUMENT_ROOM}},
+        {.nr = __NR_eventfd2},
+        {.nr = __NR_epoll_create1},
+        {.nr = __NR_timerfd_create, .a = {CLOCK_MONOTONIC}},
+        {.nr = __NR_inotify_init1},
+        {.nr = __NR_pidfd_open, .a = {1}},
+    };
+
+    arguments_fill();
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+        (void)syscall_table[calls[i].nr].fn(t, &calls[i]);
 }
 
 /* Values of a kind: one of `values`, with one of `flags` in two thirds of the cases. */
@@ -238,14 +269,17 @@ static uint64_t choose(const struct choice *c, uint64_t r)
     return value;
 }
 
-/* Anything, and small numbers and single bits more often. */
+/* Anything, and small numbers, single bits and numbers below zero more often. */
 static uint64_t any(uint64_t r)
 {
-    switch (r & 3) {
+    switch (r & 7) {
     case 0:
-        return 1ULL << (r >> 8 & 31);
     case 1:
+        return 1ULL << (r >> 8 & 63);
+    case 2:
         return r >> 8;
+    case 3:
+        return (uint64_t) - (int64_t)(r >> 8 & 4095);
     default:
         return r >> 8 & 15;
     }
@@ -266,7 +300,7 @@ uint64_t argument_for(const char *call, int i, uint64_t random)
             return choose(&choices[k], r);
     switch (kind) {
     case 's':
-        return ARGUMENT_SLOT(FIRST_NAME + r % ARRAY_SIZE(names));
+        return SLOT(FIRST_NAME + r % ARRAY_SIZE(names));
     case 'D':
         return r % 4 ? (uint64_t)AT_FDCWD : r >> 8 & 15;
     case 'B':

@@ -2,6 +2,8 @@
  * The path walk, opens and changes of names over a tmpfs, driven by random programs of a few operations on a handful
  * of names. A crash, a sanitizer's report or a lock out of order is a finding; every error code is fine.
  */
+#include "tests/fuzz/tree.h"
+
 #include "sentry/fs/fs.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/task.h"
@@ -25,7 +27,6 @@ struct input {
 };
 
 static struct task *me;
-static struct path root;
 
 static uint8_t next_byte(struct input *in)
 {
@@ -37,16 +38,11 @@ static uint8_t next_byte(struct input *in)
 
 static void set_up(void)
 {
-    struct dentry *d;
-
     me = calloc(1, sizeof(*me));
     me->tg = calloc(1, sizeof(*me->tg));
     me->tg->rlimits[RLIMIT_NOFILE] = (struct rlimit64){64, 64};
     me->tg->rlimits[RLIMIT_FSIZE] = (struct rlimit64){RLIM64_INFINITY, RLIM64_INFINITY};
     me->cred = cred_new(0, 0, NULL, 0);
-    if (tmpfs_mount(1 << 20, 0755, &d) < 0 || mount_root(d, 0, "none", &root) < 0)
-        abort();
-    me->fs = fs_context_new(&root, &root, 022);
     current = me;
 }
 
@@ -194,24 +190,6 @@ static void step(struct input *in)
     (void)ret;
 }
 
-/* Everything off again: the mounts on it, and what is in it. */
-static void clean(void)
-{
-    static const char *const names[] = {"/a", "/b", "/c", "/d", "/link"};
-
-    files_put(me->files, me);
-    fs_context_set_cwd(me->fs, &root);
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        struct path p;
-        while (path_lookup(me, AT_FDCWD, names[i], 0, &p) == 0) {
-            int ret = mount_detach(&p, true);
-            path_put(&p);
-            if (ret < 0)
-                break;
-        }
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -220,11 +198,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!me)
         set_up();
+    tree_begin(me);
     me->files = files_new();
     if (!me->files)
         return 0;
     for (int i = 0; i < STEPS_MAX && in.left; i++)
         step(&in);
-    clean();
+    files_put(me->files, me);
+    tree_end(me);
     return 0;
 }

@@ -1,14 +1,16 @@
 /*
  * System call handlers with random numbers and arguments, on a platform with no guest (fake_platform.c). The input is a
- * program: what guest memory holds, then calls. Arguments are taken from the classes that get past first checks: small
- * numbers, descriptors, addresses in guest memory, flags, and anything.
+ * program of calls: their arguments are mostly ones that get past first checks (arguments.h), and in between it writes
+ * to guest memory. Each begins with fresh files, descriptors, memory and rights, and a descriptor of each kind.
  *
  * No call blocks: the task always has a signal waiting. Calls that end the task, or the fuzzer with it, are left out.
  */
+#include "tests/fuzz/arguments.h"
 #include "tests/fuzz/fake_platform.h"
+#include "tests/fuzz/tree.h"
 
-#include "sentry/fs/fs.h"
 #include "sentry/kernel/cred.h"
+#include "sentry/kernel/posix_timer.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/syscalls/syscalls.h"
@@ -24,7 +26,6 @@
 #include <sys/resource.h>
 
 #define CALLS_MAX 64
-#define GUEST_BYTES 1024 /* of the input at the beginning of guest memory */
 
 static const unsigned left_out[] = {__NR_exit, __NR_exit_group, __NR_execve, __NR_execveat,
                                     /* these read the stack of registers that this platform makes up */
@@ -46,62 +47,26 @@ static uint64_t take(struct input *in, size_t bytes)
     return v;
 }
 
-static uint64_t argument(struct input *in)
+/* The guest's own writes: a few bytes of what calls point to. */
+static void scribble(struct input *in)
 {
-    uint8_t b = (uint8_t)take(in, 1);
+    size_t at = take(in, 2), n = take(in, 1) % 9;
 
-    switch (b >> 5) {
-    case 0:
-        return b & 31; /* descriptors, small counts */
-    case 1:
-        return FAKE_BASE + (uint64_t)(b & 31) * 32;
-    case 2:
-        return FAKE_BASE + take(in, 2);
-    case 3:
-        return 1ULL << (b & 31);
-    case 4:
-        return take(in, 2);
-    case 5:
-        return take(in, 4);
-    case 6:
-        return (uint64_t) - (int64_t)(b & 31) - 69; /* AT_FDCWD and its neighbours */
-    default:
-        return take(in, 8);
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t b = (uint8_t)take(in, 1);
+        fake_write((at + i) % (ARGUMENT_ROOM - FAKE_BASE), &b, 1);
     }
-}
-
-static void add_mount(const struct path *root, const char *name, int (*make)(struct dentry **))
-{
-    struct inode *made, *i = dentry_inode(root->dentry);
-    struct dentry *d;
-    struct path at;
-
-    if (make(&d) < 0 || i->ops->mkdir(i, name, 0755, me->cred, &made) < 0)
-        abort();
-    inode_put(made);
-    if (path_lookup_from(me, root, name, 0, &at) < 0 || mount_at(&at, d, 0, name) < 0)
-        abort();
-    path_put(&at);
 }
 
 static void set_up(void)
 {
     struct rlimit files = {512, 512};
-    struct dentry *d;
-    struct path root;
 
     setrlimit(RLIMIT_NOFILE, &files);
-    if (tmpfs_mount(1 << 20, 0755, &d) < 0 || mount_root(d, 0, "none", &root) < 0)
-        abort();
-    me = task_create_init(cred_new(0, 0, NULL, 0), files_new(), fs_context_new(&root, &root, 022));
-    if (!me || !(me->mm = mm_new()))
+    me = task_create_init(cred_new(0, 0, NULL, 0), files_new(), NULL);
+    if (!me)
         abort();
     current = me;
-    me->tg->rlimits[RLIMIT_NOFILE] = (struct rlimit64){48, 64};
-    me->tg->rlimits[RLIMIT_FSIZE] = (struct rlimit64){1 << 20, 1 << 20};
-    add_mount(&root, "proc", proc_mount);
-    add_mount(&root, "dev", dev_mount);
-    add_mount(&root, "sys", sysfs_mount);
 }
 
 static bool allowed(uint64_t nr)
@@ -125,16 +90,55 @@ static void revive(void)
     atomic_store(&me->signal_wake, true);
 }
 
-static void fresh_files(void)
+static void set_memory_and_files(struct mm *mm, struct files *files)
 {
-    struct files *old = me->files, *new_files = files_new();
+    struct mm *old_mm = me->mm;
+    struct files *old_files = me->files;
 
-    if (!new_files)
-        return;
     lock(&tasks_lock);
-    me->files = new_files;
+    me->mm = mm;
+    me->files = files;
     unlock(&tasks_lock);
-    files_put(old, me);
+    if (old_files)
+        files_put(old_files, me);
+    if (old_mm)
+        mm_put(old_mm);
+}
+
+static void begin(void)
+{
+    struct mm *mm = mm_new();
+    struct files *files = files_new();
+
+    if (!mm || !files)
+        abort();
+    revive();
+    set_memory_and_files(mm, files);
+    tree_begin(me);
+    memset(fake_memory, 0, sizeof(fake_memory));
+    arguments_open(me);
+}
+
+/* Gives up all that the input made, so that what it leaves behind is a leak. */
+static void end(void)
+{
+    revive();
+    set_memory_and_files(NULL, NULL);
+    posix_timers_exit(me->tg);
+    cred_install(me, cred_new(0, 0, NULL, 0));
+    tree_end(me);
+}
+
+static void call(struct input *in)
+{
+    struct sysargs a = {.nr = take(in, 2) % 460, .ip = FAKE_BASE};
+
+    if (!allowed(a.nr))
+        return;
+    for (int k = 0; k < 6; k++)
+        a.a[k] = argument_for(syscall_table[a.nr].name, k, take(in, 5));
+    revive();
+    (void)syscall_table[a.nr].fn(me, &a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -142,22 +146,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
-    size_t bytes = MIN(size / 2, (size_t)GUEST_BYTES);
 
     if (!me)
         set_up();
-    fresh_files();
-    memset(fake_memory, 0, sizeof(fake_memory));
-    memcpy(fake_memory, data, bytes);
-    in.at += bytes;
-    in.left -= bytes;
+    begin();
     for (int i = 0; i < CALLS_MAX && in.left; i++) {
-        struct sysargs a = {.nr = take(&in, 2) % 460, .ip = FAKE_BASE};
-        for (int k = 0; k < 6; k++)
-            a.a[k] = argument(&in);
-        revive();
-        if (allowed(a.nr))
-            (void)syscall_table[a.nr].fn(me, &a);
+        if (take(&in, 1) % 4 == 0)
+            scribble(&in);
+        call(&in);
     }
+    end();
     return 0;
 }

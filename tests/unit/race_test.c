@@ -4,8 +4,8 @@
  */
 #include "tests/fuzz/arguments.h"
 #include "tests/fuzz/fake_platform.h"
+#include "tests/fuzz/tree.h"
 
-#include "sentry/fs/fs.h"
 #include "sentry/kernel/cred.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -16,13 +16,11 @@
 
 #include <asm/unistd.h>
 #include <check.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #define THREADS 4
@@ -44,20 +42,6 @@ const char *__asan_default_options(void)
     return "detect_leaks=0";
 }
 
-static void add_mount(const struct path *root, const char *name, int (*make)(struct dentry **))
-{
-    struct inode *made, *i = dentry_inode(root->dentry);
-    struct dentry *d;
-    struct path at;
-
-    ck_assert_int_eq(make(&d), 0);
-    ck_assert_int_eq(i->ops->mkdir(i, name, 0755, tasks[0]->cred, &made), 0);
-    inode_put(made);
-    ck_assert_int_eq(path_lookup_from(tasks[0], root, name, 0, &at), 0);
-    ck_assert_int_eq(mount_at(&at, d, 0, name), 0);
-    path_put(&at);
-}
-
 /* Never asleep: a signal always waits. */
 static void keep_awake(struct task *t)
 {
@@ -70,16 +54,13 @@ static void keep_awake(struct task *t)
 static void set_up(void)
 {
     const struct sysargs thread = {.a = {CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD}};
-    struct dentry *d;
 
-    ck_assert_int_eq(tmpfs_mount(1 << 20, 0755, &d), 0);
-    ck_assert_int_eq(mount_root(d, 0, "none", &top), 0);
-    struct task *t = task_create_init(cred_new(0, 0, NULL, 0), files_new(), fs_context_new(&top, &top, 022));
+    struct task *t = task_create_init(cred_new(0, 0, NULL, 0), files_new(), NULL);
     ck_assert_ptr_nonnull(t);
     t->mm = mm_new();
     current = tasks[0] = t;
-    add_mount(&top, "proc", proc_mount);
-    add_mount(&top, "dev", dev_mount);
+    tree_begin(t);
+    fs_context_root(t->fs, &top);
     fake_clone_works = true;
     for (int i = 1; i < THREADS; i++) {
         ck_assert_int_gt(syscall_table[__NR_clone].fn(t, &thread), 1);
@@ -95,28 +76,10 @@ static void set_up(void)
  */
 static void restore(struct task *t)
 {
-    static const struct sysargs calls[] = {
-        {.nr = __NR_prlimit64, .a = {0, RLIMIT_NOFILE, ARGUMENT_FILES_LIMIT}},
-        {.nr = __NR_prlimit64, .a = {0, RLIMIT_FSIZE, ARGUMENT_SIZE_LIMIT}},
-        {.nr = __NR_mkdir, .a = {ARGUMENT_DIRECTORY, 0755}},
-        {.nr = __NR_open, .a = {ARGUMENT_FILE, O_RDWR | O_CREAT, 0644}},
-        {.nr = __NR_open, .a = {ARGUMENT_DIRECTORY, O_RDONLY}},
-        {.nr = __NR_socketpair, .a = {AF_UNIX, SOCK_STREAM, 0, ARGUMENT_ROOM}},
-        {.nr = __NR_socket, .a = {AF_UNIX, SOCK_STREAM}},
-        {.nr = __NR_pipe2, .a = {ARGUMENT_ROOM}},
-        {.nr = __NR_eventfd2},
-        {.nr = __NR_epoll_create1},
-        {.nr = __NR_timerfd_create, .a = {CLOCK_MONOTONIC}},
-        {.nr = __NR_inotify_init1},
-        {.nr = __NR_pidfd_open, .a = {1}},
-    };
-
     cred_install(t, cred_new(0, 0, NULL, 0));
     fs_context_set_root(t->fs, &top);
     fs_context_set_cwd(t->fs, &top);
-    arguments_fill();
-    for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-        (void)syscall_table[calls[i].nr].fn(t, &calls[i]);
+    arguments_open(t);
 }
 
 static uint64_t next_random(uint64_t *state)
