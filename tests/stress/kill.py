@@ -93,9 +93,18 @@ def wait_gone(pids):
 
 
 def one(options, role):
-    """What is wrong after one kill, as a list of words."""
+    """One kill in a sandbox of its own, which ends with it whatever happens here; true if all went well."""
     before_mounts, before = mounts(), leftovers(0)
     process = start(options)
+    try:
+        return kill_in(process, options, role, before_mounts, before)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def kill_in(process, options, role, before_mounts, before):
     time.sleep(random.uniform(0.0, options.longest))
     victim = choose(process.pid, role)
     victim_name, everybody = name_of(victim), descendants(process.pid)
@@ -162,4 +171,5 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # on the way out what was started is ended
     sys.exit(main())
