@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "include/platform.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +66,7 @@ struct boot_config {
     int control_fd;  /* socket to the runtime: include/control.h */
     int log_fd;
     bool debug;
+    enum plat_fast_calls fast_calls;
     bool strace;
     int strace_fd; /* where --strace writes */
 

@@ -73,12 +73,26 @@ struct platform_client {
      * respect to event() calls still running for its threads (whose plat calls then fail with -ESRCH).
      */
     void (*process_died)(void *process_cookie, int status, const struct rusage *ru);
+    /*
+     * May the platform change the guest's code at [addr, addr + len)? Then an address is returned, of a whole page,
+     * where code can be put that is at most 2 GiB away, if nothing is there yet. 0: no, that is not plain code of a
+     * program file. NULL: never. Called by the owner of the thread with this cookie.
+     */
+    uint64_t (*code_space)(void *cookie, uint64_t addr, size_t len);
+};
+
+/* Calls that are served without a stop in the host's kernel, where the platform can do that. */
+enum plat_fast_calls {
+    PLAT_FAST_AUTO, /* of busy threads, while a processor is idle */
+    PLAT_FAST_NEVER,
+    PLAT_FAST_ALWAYS, /* at once and from everywhere: for tests */
 };
 
 struct platform_config {
     const char *name;   /* "seccomp" or "ptrace" */
     unsigned pool_size; /* stub processes to keep ready for exec; 0: a sensible default */
-    bool see_all;       /* no call is native (below): for tracing */
+    bool see_all;       /* no call is native (below) or fast: for tracing */
+    enum plat_fast_calls fast_calls;
 };
 
 /*

@@ -15,6 +15,13 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
+/* In a loop that waits for another processor. */
+#if defined(__x86_64__)
+#define cpu_relax() __builtin_ia32_pause()
+#else
+#define cpu_relax() __asm__ volatile("yield")
+#endif
+
 /* clang's -Wthread-safety; empty elsewhere. */
 #if defined(__clang__)
 #define CAPABILITY(x) __attribute__((capability(x)))

@@ -188,6 +188,19 @@ static int take_platform(struct run_options *o, const char *value, struct error 
     return error_set(e, "--platform %s: there is no such platform; use seccomp or ptrace", value);
 }
 
+static int take_fast_calls(struct run_options *o, const char *value, struct error *e)
+{
+    static const char *const names[] = {
+        [PLAT_FAST_AUTO] = "auto", [PLAT_FAST_NEVER] = "never", [PLAT_FAST_ALWAYS] = "always"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (!strcmp(value, names[i])) {
+            o->fast_calls = (enum plat_fast_calls)i;
+            return 0;
+        }
+    return error_set(e, "--fast-calls %s: use auto, never or always", value);
+}
+
 static int take_report(struct run_options *o, const char *value, struct error *e)
 {
     o->report = value;
@@ -226,6 +239,7 @@ static const struct option_entry entries[] = {
     {"user", "UID, UID:GID or a name", take_user},
     {"hostname", "a name", take_hostname},
     {"platform", "seccomp or ptrace", take_platform},
+    {"fast-calls", "auto, never or always", take_fast_calls},
     {"report", "a file", take_report},
     {"strace", NULL, take_strace},
     {"debug", NULL, take_debug},

@@ -1,6 +1,7 @@
 /* The command line of `sbox run`, as a plain description. Strings point into argv. */
 #pragma once
 
+#include "include/platform.h"
 #include "lib/compiler.h"
 
 #include <stdbool.h>
@@ -25,6 +26,7 @@ struct run_options {
     uint64_t timeout_ns; /* 0: none */
     unsigned pids;       /* 0: the default */
     unsigned millicpus;  /* thousandths of a CPU; 0: all */
+    enum plat_fast_calls fast_calls;
     bool strace, debug, help;
     char **argv; /* the program and its arguments, NULL-terminated; empty only with help */
 };

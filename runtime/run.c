@@ -81,6 +81,7 @@ static void plan_boot(struct plan *p)
         .control_fd = -1,
         .log_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3),
         .debug = o->debug,
+        .fast_calls = o->millicpus && o->millicpus < 2000 ? PLAT_FAST_NEVER : o->fast_calls,
         .strace = o->strace,
         .strace_fd = o->strace ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1,
         .memory_limit = o->memory,

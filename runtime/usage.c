@@ -24,6 +24,7 @@ static const char text[] =
     "  --strace             write each system call to standard error\n"
     "  --debug              say more about what goes wrong\n"
     "  --platform NAME      how guest code is stopped: seccomp (default) or ptrace\n"
+    "  --fast-calls WHEN    serve calls from an idle processor: auto (default), never, or always (for tests)\n"
     "\n"
     "The exit code is the program's, 128+N if signal N ended it, 126 or 127 if it could not be run or found, and 125\n"
     "if sbox itself failed.\n";

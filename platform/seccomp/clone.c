@@ -235,10 +235,7 @@ static struct plat_thread *child_new(struct plat_thread *t, enum plat_clone_kind
     unsigned area = t->area;
 
     if (kind == PLAT_CLONE_FORK) {
-        struct space *s = space_new();
-        if (s)
-            space_take_this(s, area);
-        p = sc_process_new(s);
+        p = sc_process_new(space_fork(p->space, area));
     } else {
         int taken = space_take(p->space);
         if (taken < 0)
@@ -290,15 +287,22 @@ static void release(const struct placement *p, pid_t tid)
         (void)!sched_setaffinity(tid, sizeof(p->allowed), &p->allowed); /* fails if the thread is gone */
 }
 
-/* Has the stub clone, and waits for the child's first report. */
+/*
+ * Has the stub clone, and waits for the child's first report. Who will not be alone in its memory has no slot: the stub
+ * forgets it, and with it its poller.
+ */
 static int clone_and_wait(struct plat_thread *t, struct plat_thread *child, struct pending *p,
                           const struct stub_job *job)
 {
+    const struct stub_job jobs[] = {{.op = STUB_POKE, .args = {sc_stub.slot, 0}, .close_fd = -1}, *job};
+    const bool forget = job->op == STUB_CLONE_VM && t->process->space->slot_shown;
     struct seccomp_notif n;
     int64_t result;
     size_t done;
 
-    int ret = jobs_run(t, job, 1, &result, &done);
+    if (forget)
+        t->process->space->slot_shown = false;
+    int ret = jobs_run(t, forget ? jobs : jobs + 1, forget ? 2 : 1, &result, &done);
     if (ret < 0 || result <= 0)
         return ret < 0 ? ret : result < 0 && result >= -4095 ? (int)result : -EAGAIN;
     if (pending_told(p, (pid_t)result))

@@ -2,13 +2,14 @@
  * The seccomp platform: the sentry's half of what runs guest code at native speed. Default, and the product's speed.
  *
  * One filter, made once in the zygote, stands before every stub process, and one *listener* descriptor brings the
- * calls that it notifies. A guest thread that stopped is at one of two kinds of stop:
+ * calls that it notifies. A guest thread that stopped is at one of three kinds of stop:
  *   STOP_CALL     its own system call was notified. We know number and arguments, and answer with a result, or let the
  *                 host perform the call. It costs one round trip and no guest code.
  *   STOP_HANDLER  it is in the stub's handler, which saved all its registers in a frame and made a *report*. It can be
  *                 given jobs, and goes back to the guest with whatever the frame then holds.
- * upgrade() turns the first into the second: a kick, and a placeholder as the call's result, which the kick's frame
- * then catches before the guest sees it.
+ *   STOP_FAST     it has posted a call in memory that it shares with us, and waits there without having entered the
+ * kernel. upgrade() turns the first and the third into the second: a kick, and a placeholder as the call's result,
+ * which the kick's frame then catches before the guest sees it.
  *
  *   notify.c    the listener: ioctls and nothing else
  *   filter.c    the filter: which call is let through, notified or trapped; native.c: those that we need not see
@@ -19,6 +20,8 @@
  *   worker.c    the threads that listen, and who listens while others are busy
  *   stop.c      what a notice means, and how a thread goes on
  *   jobs.c      orders to the stub and the check that nothing else is done; clone.c: the orders that make threads
+ *   fast.c      which threads make fast calls, and from where; patch.c: the change of their code; slot.c: the calls
+ *   poller.c    the thread that looks for them
  *   memory.c    mappings and copies; frame_ARCH.c: the stub's frame
  *
  * Trust. A report's arguments, the frame and the area lie in the guest's hands: each is read once and checked. A thread
@@ -46,7 +49,27 @@
 struct space {
     refcount_t refs;
     pthread_mutex_t lock;
-    uint64_t used[STUB_AREAS / 64]; /* lock */
+    uint64_t used[STUB_AREAS / 64];  /* lock */
+    uint64_t slots[STUB_AREAS / 64]; /* lock: of which areas a slot was ever mapped */
+    bool slot_shown;                 /* the stub knows the slot of the only thread; that one's owner's */
+    struct sites *sites;             /* lock: NULL: nothing counted yet */
+};
+
+/* The system call instructions of one address space from which fast calls come. */
+#define SITES_MAX 64U
+#define SITE_ANY_NR UINT32_MAX
+enum site_state { SITE_COUNTED, SITE_PATCHED, SITE_BAD };
+struct site {
+    uint64_t ip; /* after the instruction; 0: an unused entry */
+    uint32_t nr; /* of its calls, or SITE_ANY_NR */
+    unsigned hits;
+    enum site_state state;
+};
+struct sites {
+    struct site at[SITES_MAX];
+    uint64_t trampolines; /* address of their page, 0: nothing is patched */
+    unsigned trampolines_used;
+    bool off; /* something of the guest's is where they would be */
 };
 
 struct process {
@@ -66,6 +89,7 @@ enum stop_kind {
     STOP_NONE, /* running, or gone */
     STOP_CALL,
     STOP_HANDLER,
+    STOP_FAST,
 };
 
 /* The door through which an owner gets the next notice of its thread. Without one, notices become events. */
@@ -105,6 +129,14 @@ struct plat_thread {
     bool lent;           /* STOP_CALL: an mmap whose descriptor is there, so that the host may perform it */
     bool fresh;          /* a child before its PLAT_EV_START */
 
+    struct stub_slot *slot; /* our mapping of it, or NULL; (o) and then (c) */
+    atomic_bool listed;     /* the poller looks at it */
+    unsigned served;        /* fast calls since then */
+    atomic_uint need;   /* notified calls in quick succession before it is listed; the poller's to change while it is */
+    unsigned in_a_row;  /* (o) such calls so far */
+    uint64_t last_call; /* (o) the last one's time, ns */
+    bool no_fast;       /* (o) it cannot make fast calls */
+
     struct list hash_node;    /* thread.c: holds a reference while in the table */
     struct list process_node; /* process->threads */
 };
@@ -113,11 +145,13 @@ struct plat_thread {
 struct stub_layout {
     uint64_t start, end, areas;
     uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip;
-    uint64_t undo; /* address of the program for native_undo(), in the stub's data */
+    uint64_t undo;                    /* address of the program for native_undo(), in the stub's data */
+    uint64_t fast, slot, trampolines; /* of stub_fast, and of two variables: see slot.h */
 };
 extern struct stub_layout sc_stub;
 extern struct plat_layout sc_host;
 extern const struct platform_client *sc_client;
+extern enum plat_fast_calls sc_fast_calls;
 extern bool sc_force_trap;   /* for tests: be like such a host */
 extern bool see_all;         /* no call is native */
 extern bool trap_everything; /* the host cannot keep a received notice from being interrupted (before Linux 5.19) */
@@ -166,6 +200,8 @@ int zygote_greet(pid_t pid, const char **out_why) must_check;
 /* ---- process.c ---- */
 struct space *space_new(void) must_check;
 struct space *space_get(struct space *s);
+/* The copy of s in a forked child, in which this one area is taken. */
+struct space *space_fork(struct space *s, unsigned area) must_check;
 int space_take(struct space *s); /* the number of a free area, or -EAGAIN */
 void space_take_this(struct space *s, unsigned area);
 void space_free(struct space *s, unsigned area);
@@ -224,7 +260,8 @@ int workers_init(void) must_check; /* before there are threads */
 int workers_start(void) must_check;
 /* Counts that t will make a notice (to be called before it is let go on), and that it did or never will. */
 void expect(struct plat_thread *t);
-void unexpect(struct plat_thread *t);
+bool unexpect(struct plat_thread *t); /* false: none was to come */
+unsigned guests_running(void);        /* threads of which a notice is to come */
 /* Makes sure that somebody listens, after a thread was let go on by a caller that does not listen itself. */
 void ensure_listener(void);
 /* An owner that waits may listen, if nobody else does; it then looks at its inbox first. False: somebody else listens.
@@ -257,7 +294,9 @@ extern unsigned sc_watch_rounds; /* of a second: then a wait ends */
 int stop_take(struct plat_thread *t, const struct seccomp_notif *n) must_check;
 /* Runs event() for t's notice and lets t go on as it says. */
 void stop_handle(struct plat_thread *t);
-/* From STOP_CALL to STOP_HANDLER. -ESRCH. */
+/* Runs event() for t->event, at the stop that t is at. */
+void stop_serve(struct plat_thread *t);
+/* To STOP_HANDLER. -ESRCH. */
 int stop_upgrade(struct plat_thread *t) must_check;
 /* Lets a STOP_HANDLER thread go on into the guest, with its registers. */
 void stop_resume(struct plat_thread *t);
@@ -308,6 +347,42 @@ ssize_t memory_out(struct plat_thread *t, const void *src, size_t len, const str
 /* All of one range, or -EFAULT or -ESRCH. */
 int memory_read(struct plat_thread *t, void *dst, uint64_t src, size_t len) must_check;
 int memory_write(struct plat_thread *t, uint64_t dst, const void *src, size_t len) must_check;
+
+/* ---- fast.c ---- */
+bool fast_possible(void);
+/* For a thread at STOP_CALL: counts the call, and does what has become worth while. -ESRCH. */
+int fast_consider(struct plat_thread *t) must_check;
+/* For a forked child. NULL: there is nothing. */
+struct sites *sites_copy(struct space *s);
+
+/* ---- patch.c ---- */
+#define PATCH_MAX 4U /* sites at a time */
+/* Has the stub of t, alone in its process, patch what can be patched; the others become SITE_BAD. */
+int patch(struct plat_thread *t, struct sites *sites, struct site *const *some, size_t n) must_check;
+
+/* ---- slot.c ---- */
+bool fast_call(uint64_t nr); /* may be posted */
+/* Gives t, stopped and alone, its slot, and has the stub use it. -ENOMEM or what the host said: it does not then. */
+int slot_show(struct plat_thread *t) must_check;
+void slot_free(struct plat_thread *t);
+void slot_arm(struct plat_thread *t, bool on);
+bool slot_posted(const struct plat_thread *t);
+/* Takes the posted call, if it is still there, and runs event() for it. False: it was none to serve. */
+bool slot_serve(struct plat_thread *t);
+/* Answers a STOP_FAST. */
+void slot_answer(struct plat_thread *t, int64_t value);
+
+/* ---- poller.c ---- */
+#define POLLER_NEED_MIN 8U
+#define POLLER_NEED_MAX 1024U
+void poller_init(void);
+bool poller_possible(void);
+uint64_t poller_clock(void); /* ns */
+/* Has t's slot polled, if a processor is free for it. */
+void poller_list(struct plat_thread *t, uint64_t now);
+/* A thread of ours, which may be the poller, waits within event(). */
+void poller_wait_begin(void);
+void poller_wait_end(void);
 
 /* ---- reap.c ---- */
 int reaper_start(void) must_check;

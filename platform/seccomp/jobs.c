@@ -26,8 +26,8 @@ static bool matches(const struct stub_job *j, const struct seccomp_notif *n)
 /* Lets the host perform an ordered call. */
 static int pass_call(struct plat_thread *t, struct order *o, const struct seccomp_notif *n)
 {
-    while (o->next < o->n && o->jobs[o->next].op == STUB_CMPXCHG)
-        o->next++;
+    while (o->next < o->n && (o->jobs[o->next].op == STUB_CMPXCHG || o->jobs[o->next].op == STUB_POKE))
+        o->next++; /* makes no call */
     if (n->data.instruction_pointer != sc_stub.site_ip || o->next == o->n || !matches(&o->jobs[o->next], n))
         return sc_thread_violation(t, "its stub made a call that was not ordered");
     o->next++;

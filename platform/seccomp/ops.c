@@ -10,6 +10,7 @@
 struct stub_layout sc_stub;
 struct plat_layout sc_host;
 const struct platform_client *sc_client;
+enum plat_fast_calls sc_fast_calls;
 bool sc_force_trap, trap_everything, see_all;
 
 static struct plat_thread *zygote;
@@ -60,6 +61,7 @@ static int sc_init(const struct platform_config *cfg, const struct platform_clie
     sc_client = c;
     pool_size = cfg->pool_size;
     see_all = cfg->see_all;
+    sc_fast_calls = cfg->fast_calls;
     int ret = zygote_start(&zygote_pid, out_why);
     if (ret < 0)
         return ret;

@@ -39,7 +39,19 @@ static void space_put(struct space *s)
     if (!ref_put(&s->refs))
         return;
     pthread_mutex_destroy(&s->lock);
+    free(s->sites);
     free(s);
+}
+
+struct space *space_fork(struct space *s, unsigned area)
+{
+    struct space *copy = space_new();
+
+    if (copy) {
+        space_take_this(copy, area);
+        copy->sites = sites_copy(s);
+    }
+    return copy;
 }
 
 int space_take(struct space *s)

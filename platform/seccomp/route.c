@@ -138,8 +138,9 @@ struct plat_thread *route_notice(const struct seccomp_notif *n)
         sc_thread_put(t);
         return NULL;
     }
-    unexpect(t);
-    if (!deliver(t, n))
+    if (unlikely(!unexpect(t) && t->slot))
+        (void)!sc_thread_violation(t, "it made a call while another one was served");
+    else if (!deliver(t, n))
         return t;
     sc_thread_put(t);
     return NULL;

@@ -109,16 +109,20 @@ static int take_event(struct plat_thread *t)
 
 /* ---- out ---- */
 
-/* Answers the notice; afterwards t is another's. */
+/* Answers the call; afterwards t is another's. */
 static void let_go(struct plat_thread *t, int64_t value)
 {
+    const bool fast = t->stop == STOP_FAST;
     const uint64_t id = t->id;
 
     t->stop = STOP_NONE;
     expect(t);
     if (atomic_load(&t->kick))
         sc_thread_send_kick(t);
-    (void)!notify_reply(id, value); /* a failure: it is being killed, and the reaper takes it */
+    if (fast)
+        slot_answer(t, value);
+    else
+        (void)!notify_reply(id, value); /* a failure: it is being killed, and the reaper takes it */
 }
 
 static void let_go_continue(struct plat_thread *t)
@@ -161,7 +165,7 @@ static bool kicked(struct plat_thread *t)
 
 static bool go_on_returning(struct plat_thread *t, int64_t value)
 {
-    if (t->stop == STOP_CALL) {
+    if (t->stop != STOP_HANDLER) {
         let_go(t, value);
         return false;
     }
@@ -196,7 +200,7 @@ static bool go_on(struct plat_thread *t, struct plat_resume r)
     case PLAT_CONTINUE:
         return go_on_continuing(t);
     case PLAT_RESUME:
-        if (t->stop == STOP_CALL)
+        if (t->stop != STOP_HANDLER)
             return go_on_returning(t, (int64_t)t->event.nr);
         if (kicked(t))
             return true;
@@ -214,8 +218,14 @@ void stop_handle(struct plat_thread *t)
 
     if (ret == 1)
         stop_resume(t);
-    if (ret != 0)
-        return;
+    if (ret == 0 && t->stop == STOP_CALL && fast_possible())
+        ret = fast_consider(t);
+    if (ret == 0)
+        stop_serve(t);
+}
+
+void stop_serve(struct plat_thread *t)
+{
     while (go_on(t, sc_client->event(t->cookie, t, &t->event)))
         ;
 }
@@ -230,12 +240,15 @@ int stop_upgrade(struct plat_thread *t)
 
     if (t->stop == STOP_HANDLER)
         return 0;
-    if (t->stop != STOP_CALL)
+    if (t->stop == STOP_NONE)
         return -ESRCH;
     inbox_open(t);
     expect(t);
     sc_thread_send_kick(t);
-    (void)!notify_reply(t->id, 0); /* if it failed, t is dying and the wait says so */
+    if (t->stop == STOP_FAST)
+        slot_answer(t, 0);
+    else
+        (void)!notify_reply(t->id, 0); /* if it failed, t is dying and the wait says so */
     t->stop = STOP_NONE;
     int ret = inbox_await(t, &n);
     if (ret < 0)

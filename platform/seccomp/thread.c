@@ -61,6 +61,7 @@ struct plat_thread *sc_thread_new(struct process *process, unsigned area, void *
     t->process = process;
     t->area = area;
     t->cookie = cookie;
+    t->need = POLLER_NEED_MIN;
     list_init(&t->hash_node);
     list_init(&t->process_node);
     list_init(&t->queue_node);
@@ -76,6 +77,7 @@ void sc_thread_put(struct plat_thread *t)
 {
     if (!ref_put(&t->refs))
         return;
+    slot_free(t);
     sc_process_put(t->process);
     free(t);
 }

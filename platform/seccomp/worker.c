@@ -53,10 +53,18 @@ void expect(struct plat_thread *t)
         atomic_fetch_add(&running, 1);
 }
 
-void unexpect(struct plat_thread *t)
+bool unexpect(struct plat_thread *t)
 {
-    if (atomic_exchange(&t->expected, false))
+    const bool was = atomic_exchange(&t->expected, false);
+
+    if (was)
         atomic_fetch_sub(&running, 1);
+    return was;
+}
+
+unsigned guests_running(void)
+{
+    return (unsigned)atomic_load(&running);
 }
 
 bool nobody_listens(void)
@@ -140,8 +148,11 @@ void add_listener(void)
     wake_worker_unlock(WOKEN_TO_LISTEN);
 }
 
+/* Who lays down a token looks at `running` afterwards, and so sees the thread that our caller has counted. */
 void ensure_listener(void)
 {
+    if (likely(atomic_load(&tokens) > 0))
+        return watch_listeners();
     pthread_mutex_lock(&pool_lock);
     ensure_listener_unlock();
 }
@@ -201,6 +212,7 @@ void listen_for_owner_end(void)
 
 void worker_block_begin(void)
 {
+    poller_wait_begin();
     if (!is_worker)
         return;
     if (!listening && !atomic_load(&queued))
@@ -217,6 +229,7 @@ void worker_block_begin(void)
 /* Where to listen next is decided when the event is through. */
 void worker_block_end(void)
 {
+    poller_wait_end();
 }
 
 /* Another notice waits while this one is being handled: give it a worker of its own, if there is a core for it. */
@@ -345,6 +358,7 @@ int workers_init(void)
     sigemptyset(&nudge);
     sigaddset(&nudge, NUDGE_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &nudge, NULL);
+    poller_init();
     tokens_max = cores > 1 ? (unsigned)MIN(cores, 64) : 1;
     return sigaction(NUDGE_SIGNAL, &sa, NULL) < 0 ? -errno : 0;
 }

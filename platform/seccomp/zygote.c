@@ -78,7 +78,10 @@ static int greet(void)
                                    .close_ip = h.close_ip,
                                    .prctl_ip = h.prctl_ip,
                                    .sigreturn_ip = h.sigreturn_ip,
-                                   .undo = h.undo};
+                                   .undo = h.undo,
+                                   .fast = h.fast,
+                                   .slot = h.slot,
+                                   .trampolines = h.trampolines};
     sc_host = (struct plat_layout){
         .vdso = h.vdso, .brk_start = h.brk, .mmap_top = h.mmap_top, .task_size = TASK_SIZE, .native_start = TASK_SIZE};
     if (!see_all)

@@ -3,14 +3,16 @@
  *
  * Each guest thread has an area in the stub's own range of addresses: a block of jobs at its bottom, and above it the
  * signal stack on which the stub's handler runs. Handler code finds its area by masking an address on that stack, so
- * neither FS nor GS is used. When a guest thread stops with all its registers, the handler makes a *report*: system
- * call number STUB_REPORT_NR at the one address that only the stub uses, with
- *     (address of the saved ucontext, kind, result of the last job, jobs done, token)
- * whose answer is 0 (go back to the guest), a number of jobs that the sentry has put into the area, or, with
- * STUB_ANSWER_RESULT in its low byte, a system call's result to go back with.
- * Everything here lies in guest memory: the sentry believes none of it.
+ * neither FS nor GS is used. When a guest thread stops
+ * with all its registers, the handler makes a *report*: system call number STUB_REPORT_NR at the one address that only
+ * the stub uses, with (address of the saved ucontext, kind, result of the last job, jobs done, token) whose answer is 0
+ * (go back to the guest), a number of jobs that the sentry has put into the area, or, with STUB_ANSWER_RESULT in its
+ * low byte, a system call's result to go back with. Everything here lies in guest memory: the sentry believes none of
+ * it.
  */
 #pragma once
+
+#include "platform/stub/slot.h"
 
 #include <linux/filter.h>
 #include <stdint.h>
@@ -38,6 +40,7 @@ enum stub_op {
     STUB_FORK,     /* clone(args): the child goes on in a copy of this handler */
     STUB_CLONE_VM, /* clone(args) with shared memory: the child runs in the area of its stack pointer args[1] */
     STUB_CMPXCHG,  /* address, old, new: result is the word seen, or -EFAULT */
+    STUB_POKE,     /* address, value: stores eight bytes */
 };
 
 struct stub_job {
@@ -57,7 +60,9 @@ struct stub_hello {
     uint64_t areas;                                     /* address of area 0 */
     uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip; /* addresses after the stub's system call instructions */
     uint64_t vdso, brk, mmap_top;
-    uint64_t undo; /* address of the struct sock_fprog for the second filter */
+    uint64_t undo;              /* address of the struct sock_fprog for the second filter */
+    uint64_t fast;              /* addresses for fast calls: of stub_fast, … */
+    uint64_t slot, trampolines; /* … and of the variables of these names */
 };
 
 /* The answer to it: for seccomp(2), now and, as a job of single processes, later. */

@@ -32,6 +32,13 @@ extern const char stub_site[] HIDDEN, stub_close_site[] HIDDEN, stub_prctl_site[
 extern const char stub_cmpxchg_insn[] HIDDEN, stub_cmpxchg_fault[] HIDDEN;
 extern const char __ehdr_start[] HIDDEN, _end[] HIDDEN;
 
+extern const char stub_fast[] HIDDEN, stub_fast_numbered[] HIDDEN, stub_fast_posted[] HIDDEN, stub_fast_done[] HIDDEN,
+    stub_fast_redo[] HIDDEN, stub_fast_end[] HIDDEN;
+
+/* Set by jobs. */
+HIDDEN uint64_t stub_slot;        /* the only thread's, 0: patched call sites make their calls themselves */
+HIDDEN uint64_t stub_trampolines; /* the page of them, 0: there are none */
+
 static struct stub_filter message; /* kept for the second filter */
 static struct sock_fprog undo;
 static char stub_areas[(STUB_AREAS + 1) * STUB_AREA_SIZE] __attribute__((aligned(4096)));
@@ -63,6 +70,10 @@ static long run_job(struct stub_frame *frame, const struct stub_job *j)
 {
     if (j->op == STUB_CMPXCHG)
         return stub_cmpxchg(j->args[0], j->args[1], j->args[2]);
+    if (j->op == STUB_POKE) {
+        __builtin_memcpy((void *)j->args[0], &j->args[1], sizeof(uint64_t));
+        return 0;
+    }
     if (j->op == STUB_CLONE_VM)
         prepare_child(frame, j->args[1], j->token);
     return stub_syscall((long)j->nr, j->args[0], j->args[1], j->args[2], j->args[3], j->args[4], j->args[5]);
@@ -92,6 +103,7 @@ static void serve(struct stub_frame *frame, long kind, uint64_t token)
             result = run_job(frame, j);
             if (is_fork && result == 0) {
                 stub_pdeathsig();
+                stub_slot = 0; /* it is the parent's, and not mapped here */
                 kind = STUB_START;
                 token = job_token;
                 break;
@@ -103,6 +115,93 @@ static void serve(struct stub_frame *frame, long kind, uint64_t token)
     }
 }
 
+/* ---- fast calls: what a signal finds in the middle of one ---- */
+
+/* Calls that pass the filter, at an address that is none of the known ones. */
+static long plain_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    register uint64_t r10 __asm__("r10") = d;
+    long ret;
+
+    __asm__ volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
+    return ret;
+}
+
+#define FLAGS_SAVED 0x8d5UL /* CF PF AF ZF SF OF */
+
+/* What the assembly may have changed on the way, as it was. */
+static void restore(struct stub_frame *f, const struct stub_slot *s)
+{
+    const uint64_t flags = __atomic_load_n(&s->flags, __ATOMIC_RELAXED);
+
+    f->eflags = (f->eflags & ~FLAGS_SAVED) | (flags >> 8 & 0xd5) | (flags & 1) << 11;
+    f->rdi = s->args[0];
+    f->rsi = s->args[1];
+    f->rdx = s->args[2];
+    f->r10 = s->args[3];
+}
+
+static void before_call(struct stub_frame *f, uint64_t site, uint64_t nr)
+{
+    f->rip = site;
+    f->rax = nr;
+}
+
+/* True if the call was taken back, or refused: it has not been made. Else its result is there. */
+static int take_back(struct stub_slot *s)
+{
+    uint32_t state = SLOT_POSTED;
+
+    if (__atomic_compare_exchange_n(&s->state, &state, SLOT_IDLE, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return 1;
+    for (;;) {
+        state = __atomic_load_n(&s->state, __ATOMIC_SEQ_CST);
+        if (state != SLOT_TAKEN && state != SLOT_ASLEEP)
+            return state != SLOT_DONE;
+        if (state == SLOT_TAKEN)
+            __atomic_compare_exchange_n(&s->state, &state, SLOT_ASLEEP, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+        else
+            plain_call(SYS_futex, (uint64_t)&s->state, 0 /* FUTEX_WAIT */, SLOT_ASLEEP, 0);
+    }
+}
+
+/* In a trampoline, which has changed nothing that the jump to it does not change again: back to that. */
+static void leave_trampoline(struct stub_frame *f)
+{
+    const uint64_t code = f->rip & ~(TRAMPOLINE_SIZE - 1UL);
+
+    __builtin_memcpy(&f->rip, (const void *)(code + TRAMPOLINE_FROM), sizeof(f->rip));
+}
+
+static void leave_fast(struct stub_frame *f)
+{
+    struct stub_slot *s = (struct stub_slot *)stub_slot;
+
+    if (f->rip < (uint64_t)stub_fast_numbered) { /* no register but RCX has changed */
+        f->rip = f->r11;
+    } else if (f->rip < (uint64_t)stub_fast_posted) {
+        before_call(f, f->r11, s->nr);
+    } else if (f->rip >= (uint64_t)stub_fast_redo || (f->rip < (uint64_t)stub_fast_done && take_back(s))) {
+        restore(f, s);
+        before_call(f, s->site, s->nr);
+        s->state = SLOT_IDLE;
+    } else {
+        restore(f, s);
+        f->rip = s->site + 2;
+        f->rax = (uint64_t)s->result;
+        s->state = SLOT_IDLE;
+    }
+}
+
+/* A signal finds its thread before or after a system call, never within what takes its place. */
+static void step_out(struct stub_frame *f)
+{
+    if (f->rip >= (uint64_t)stub_fast && f->rip < (uint64_t)stub_fast_end)
+        leave_fast(f);
+    else if (stub_trampolines && f->rip - stub_trampolines < 4096)
+        leave_trampoline(f);
+}
+
 static void stub_handler(int sig, void *info, struct stub_frame *frame)
 {
     (void)info;
@@ -110,6 +209,7 @@ static void stub_handler(int sig, void *info, struct stub_frame *frame)
         frame->rip = (uint64_t)stub_cmpxchg_fault;
         return;
     }
+    step_out(frame);
     serve(frame, sig, 0);
 }
 
@@ -195,6 +295,9 @@ static void say_hello(const uint64_t *sp, uint64_t areas)
         .brk = (uint64_t)init_call(SYS_brk, 0, 0, 0, 0, 0, 0),
         .mmap_top = top + 4096,
         .undo = (uint64_t)&undo,
+        .fast = (uint64_t)stub_fast,
+        .slot = (uint64_t)&stub_slot,
+        .trampolines = (uint64_t)&stub_trampolines,
     };
     init_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&h, sizeof(h), 0, 0, 0);
 }

@@ -15,8 +15,8 @@ if(SBOX_ARCH STREQUAL "x86_64")
   add_custom_command(
     OUTPUT ${stub_elf}
     COMMAND ${CMAKE_C_COMPILER} ${stub_flags} ${stub_link} -I${CMAKE_SOURCE_DIR}
-      ${stub_dir}/stub.c ${stub_dir}/x86_64.S -o ${stub_elf}
-    DEPENDS ${stub_dir}/stub.c ${stub_dir}/x86_64.S ${stub_dir}/abi.h
+      ${stub_dir}/stub.c ${stub_dir}/x86_64.S ${stub_dir}/fast_x86_64.S -o ${stub_elf}
+    DEPENDS ${stub_dir}/stub.c ${stub_dir}/x86_64.S ${stub_dir}/fast_x86_64.S ${stub_dir}/abi.h ${stub_dir}/slot.h
     VERBATIM)
   add_custom_target(sbox_stub DEPENDS ${stub_elf})
   add_dependencies(sbox_platform sbox_stub)

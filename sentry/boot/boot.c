@@ -251,7 +251,8 @@ static void seed_json(void)
 
 static void prepare(const struct boot_config *cfg)
 {
-    const struct platform_config platform = {.name = cfg->platform, .see_all = cfg->strace};
+    const struct platform_config platform = {
+        .name = cfg->platform, .see_all = cfg->strace, .fast_calls = cfg->fast_calls};
     const char *why = "";
 
     control_open(cfg->control_fd, cfg->want_report);

@@ -71,6 +71,11 @@ void mm_choose_files_top(struct mm *mm);
  */
 uint64_t mm_place(struct mm *mm, uint64_t len);
 /*
+ * Where the platform may put code of its own to go with the program's at [addr, addr + len): a page in reach
+ * of a jump. 0 if that range is not a program file's code, mapped privately and not writable.
+ */
+uint64_t mm_code_space(struct mm *mm, uint64_t addr, uint64_t len);
+/*
  * To be called when [start, end) has come into the tree, with pt stopped in that memory's process: if native calls
  * could change it behind our back, there are none from now on. -errno of plat_see_memory_calls().
  */

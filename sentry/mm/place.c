@@ -9,6 +9,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/mm/vma.h"
 
+#include <sys/mman.h>
 #include <sys/random.h>
 
 #define REGION_BYTES (112UL << 30)
@@ -36,6 +37,34 @@ uint64_t mm_place(struct mm *mm, uint64_t len)
         top = lowest->start;
     mm_unlock(mm);
     return top > floor && len <= top - floor ? top - len : 0;
+}
+
+#define REACH (2047UL << 20) /* of a jump */
+#define CODE_GAP (1UL << 20) /* below a program that is linked to an address far from all others */
+
+/* Right above the files, if they are there; else below the mapping. */
+static uint64_t code_space_near(struct mm *mm, const struct vma *v)
+{
+    const uint64_t top = mm->files_top & PAGE_MASK;
+
+    if (top > v->start && top - v->start < REACH)
+        return top;
+    if (v->start < 2 * CODE_GAP || v->end - v->start > REACH - CODE_GAP)
+        return 0;
+    const uint64_t below = v->start - CODE_GAP;
+    const struct vma *next = vma_find(mm, below);
+    return next->start >= below + PAGE_SIZE ? below : 0;
+}
+
+uint64_t mm_code_space(struct mm *mm, uint64_t addr, uint64_t len)
+{
+    mm_lock(mm);
+    const struct vma *v = vma_find(mm, addr);
+    const bool code = v && v->start <= addr && len <= v->end - addr && v->prot == (PROT_READ | PROT_EXEC) &&
+                      (v->flags & MAP_TYPE) == MAP_PRIVATE;
+    const uint64_t space = code ? code_space_near(mm, v) : 0;
+    mm_unlock(mm);
+    return space;
 }
 
 int mm_watch_range(struct mm *mm, struct plat_thread *pt, uint64_t start, uint64_t end)

@@ -22,9 +22,17 @@
 static bool counting;
 static _Atomic uint64_t calls[SYSCALL_MAX], missing[SYSCALL_MAX];
 
+static uint64_t sentry_code_space(void *cookie, uint64_t addr, size_t len)
+{
+    struct task *t = cookie;
+
+    return mm_code_space(t->mm, addr, len);
+}
+
 const struct platform_client sentry_client = {
     .event = sentry_event,
     .process_died = sentry_process_died,
+    .code_space = sentry_code_space,
 };
 
 void syscall_count_enable(void)

@@ -43,12 +43,13 @@ def environment(work):
             "DATA": str(DATA), "SOURCE": str(ROOT), "PYTHON": "/usr/bin/python3", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def command(case, work, sbox, platform):
+def command(case, work, sbox, platform, more):
     variables = [f"{name}={value}" for name, value in environment(work).items()]
     inner = ["/usr/bin/env", "-i", *variables, case.interpreter, str(case.path)]
     if platform is None:
         return inner
-    return [str(sbox), "run", "--platform", platform, "--ro", str(ROOT), "--rw", str(work), "--cwd", str(work), "--", *inner]
+    return [str(sbox), "run", "--platform", platform, *more, "--ro", str(ROOT), "--rw", str(work), "--cwd", str(work),
+            "--", *inner]
 
 
 def descendants(pid):
@@ -76,14 +77,14 @@ def end_all(process):
     process.wait()
 
 
-def run(case, sbox, platform):
+def run(case, sbox, platform, more=()):
     """Output (both streams, in order) and exit status of one run in a fresh folder."""
     work = WORK / "work" / case.name
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     output = WORK / f"{case.name}-{platform or 'native'}.txt"
     with open(output, "wb") as out:
-        process = subprocess.Popen(command(case, work, sbox, platform), cwd=work, stdin=subprocess.DEVNULL, stdout=out,
+        process = subprocess.Popen(command(case, work, sbox, platform, more), cwd=work, stdin=subprocess.DEVNULL, stdout=out,
                                    stderr=subprocess.STDOUT, start_new_session=True)
         try:
             status = process.wait(LIMITS[case.size] * (1 if platform is None else 4))
@@ -121,7 +122,7 @@ def run_case(case, options):
     if options.native:
         results = [compare(case, "native-again", native, run(case, None, None))]
     else:
-        results = [compare(case, platform, native, run(case, options.sbox, platform)) for platform in options.platforms]
+        results = [compare(case, platform, native, run(case, options.sbox, platform, options.more)) for platform in options.platforms]
     return results.count(True), results.count(False)
 
 
@@ -145,6 +146,8 @@ def options_from(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="cases (default: all but the slow ones)")
     parser.add_argument("--platform", action="append", dest="platforms", choices=["seccomp", "ptrace"])
+    parser.add_argument("--option", action="append", dest="more", default=[], metavar="OPTION",
+                        help="one more of sbox run's, such as --option=--fast-calls=always")
     parser.add_argument("--sbox", type=pathlib.Path, default=ROOT / "build/release/sbox")
     parser.add_argument("--quick", action="store_true", help="only the quick cases")
     parser.add_argument("--slow", action="store_true", help="the slow cases too")
