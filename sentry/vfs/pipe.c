@@ -302,6 +302,8 @@ int fifo_open(struct inode *i, struct file *f)
         p->writers++;
         p->w_opens++;
     }
+    /* A partner that is there now may be gone when the lock is taken again: it has been met all the same. */
+    const bool met = fmode == FMODE_READ ? p->writers > 0 : p->readers > 0;
     const uint64_t readers_seen = p->r_opens, writers_seen = p->w_opens;
     unlock(&p->lock);
     unlock(&i->lock);
@@ -310,8 +312,8 @@ int fifo_open(struct inode *i, struct file *f)
 
     int ret = 0;
     lock(&p->lock);
-    if (nameless)
-        ; /* its ends were there from the start */
+    if (nameless || met)
+        ; /* of a nameless one both ends were there from the start */
     else if (fmode == FMODE_READ && !(f->flags & O_NONBLOCK))
         ret = fifo_wait_partner(p, current, &p->writers, &p->w_opens, writers_seen);
     else if (fmode == FMODE_WRITE)

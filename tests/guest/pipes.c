@@ -232,6 +232,27 @@ static void test_fifo_short_writer(void)
     EXPECT(good == rounds);
 }
 
+/* So was one that waited for the reader, wrote and went while the reader was on its way back. */
+static void test_fifo_waiting_writer(void)
+{
+    char buf[8];
+
+    scratch_enter();
+    CHECK(mkfifo("p", 0600) == 0);
+    for (int i = 0; i < 200; i++) {
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            int w = open("p", O_WRONLY);
+            _exit(w < 0 || write(w, "x", 1) != 1);
+        }
+        check_until_asleep(pid);
+        int r = open("p", O_RDONLY);
+        CHECK(r >= 0 && read(r, buf, 8) == 1 && read(r, buf, 8) == 0 && close(r) == 0);
+        CHECK(check_child(pid) == 0);
+    }
+}
+
 int main(void)
 {
     RUN(test_size);
@@ -243,5 +264,6 @@ int main(void)
     RUN(test_fifo_open);
     RUN(test_fifo_blocking);
     RUN(test_fifo_short_writer);
+    RUN(test_fifo_waiting_writer);
     return check_end();
 }
