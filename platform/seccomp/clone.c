@@ -11,6 +11,8 @@
  */
 #include "platform/seccomp/internal.h"
 
+#include "lib/placement.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -254,39 +256,6 @@ static void child_discard(struct plat_thread *child)
     sc_thread_put(child);
 }
 
-/* ---- where a child starts ---- */
-
-/*
- * The kernel starts a child on the idlest processor, and to wake that one, and the listener there, costs several times
- * a round trip. Mostly the parent waits next; so the child starts where the parent and we are. Afterwards both may run
- * anywhere again, and the kernel moves whom it finds waiting.
- */
-struct placement {
-    cpu_set_t allowed;
-    bool held;
-};
-
-static void hold_here(struct placement *p, pid_t tid)
-{
-    const int cpu = sched_getcpu();
-    cpu_set_t here;
-
-    *p = (struct placement){0};
-    if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(tid, sizeof(p->allowed), &p->allowed) < 0)
-        return;
-    if (!CPU_ISSET(cpu, &p->allowed) || CPU_COUNT(&p->allowed) == 1)
-        return;
-    CPU_ZERO(&here);
-    CPU_SET(cpu, &here);
-    p->held = sched_setaffinity(tid, sizeof(here), &here) == 0;
-}
-
-static void release(const struct placement *p, pid_t tid)
-{
-    if (p->held && tid > 0)
-        (void)!sched_setaffinity(tid, sizeof(p->allowed), &p->allowed); /* fails if the thread is gone */
-}
-
 /*
  * Has the stub clone, and waits for the child's first report. Who will not be alone in its memory has no slot: the stub
  * forgets it, and with it its poller.
@@ -340,10 +309,12 @@ int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_
         return ret;
     }
     const struct stub_job job = clone_job(t, child, kind, tls, clear_tid, p.token);
-    hold_here(&place, atomic_load(&t->tid));
+    /* Mostly the parent waits next, so the child starts where parent and sentry are, and inherits that. */
+    placement_hold(&place, atomic_load(&t->tid));
     ret = clone_and_wait(t, child, &p, &job);
-    release(&place, atomic_load(&t->tid));
-    release(&place, atomic_load(&child->tid));
+    placement_release(&place, atomic_load(&t->tid));
+    if (atomic_load(&child->tid))
+        placement_release(&place, atomic_load(&child->tid));
     const bool claimed = pending_remove(&p);
     if (ret == 0)
         ret = close_inherited(t, child, returned);

@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 #define WORKER_STACK (256u << 10)
-#define IDLE_MAX 6U /* sleeping workers that are kept */
+#define SHARE_EVERY 8U /* notices */
+#define IDLE_MAX 6U    /* sleeping workers that are kept */
 
 enum wake { SLEEPING, WOKEN, WOKEN_TO_LISTEN };
 
@@ -232,10 +233,17 @@ void worker_block_end(void)
     poller_wait_end();
 }
 
-/* Another notice waits while this one is being handled: give it a worker of its own, if there is a core for it. */
+/*
+ * Another notice waits while this one is being handled: give it a worker of its own, if there is a core for it. To look
+ * costs a host call, so it is not done at each notice; load that lasts is shared soon enough.
+ */
 static void share_load(void)
 {
-    if (likely(atomic_load(&running) <= 1) || atomic_load(&tokens) >= tokens_max || !notify_pending())
+    static _Thread_local unsigned notices;
+
+    if (likely(atomic_load(&running) <= 1) || atomic_load(&tokens) >= tokens_max)
+        return;
+    if (++notices % SHARE_EVERY || !notify_pending())
         return;
     pthread_mutex_lock(&pool_lock);
     if (atomic_load(&tokens) < tokens_max) {
