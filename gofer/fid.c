@@ -166,22 +166,18 @@ void fd_name(int fd, char out[16])
  * The type is checked on the O_PATH descriptor, which pins the inode: nothing can be put in its place before the open.
  * O_NONBLOCK keeps even an allowed device from blocking the only thread.
  */
-int fid_reopen(struct conn *c, const struct fid *f, int flags)
+int fid_reopen_as(struct conn *c, const struct fid *f, mode_t type, int flags)
 {
-    struct p9_attr a;
     char name[16];
     bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
-    int ret = fid_attr(f, &a);
 
-    if (ret < 0)
-        return ret;
-    if (S_ISLNK(a.mode))
+    if (S_ISLNK(type))
         return -ELOOP;
-    if (S_ISDIR(a.mode) && writes)
+    if (S_ISDIR(type) && writes)
         return -EISDIR;
-    if (S_ISFIFO(a.mode) || S_ISSOCK(a.mode))
+    if (S_ISFIFO(type) || S_ISSOCK(type))
         return -ENXIO;
-    if ((S_ISCHR(a.mode) || S_ISBLK(a.mode)) && !c->tree->allow_dev)
+    if ((S_ISCHR(type) || S_ISBLK(type)) && !c->tree->allow_dev)
         return -EPERM;
     if (writes && c->tree->readonly)
         return -EROFS;
@@ -189,4 +185,14 @@ int fid_reopen(struct conn *c, const struct fid *f, int flags)
     flags &= O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECTORY;
     int fd = openat(AT_FDCWD, name, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
+}
+
+int fid_reopen(struct conn *c, const struct fid *f, int flags)
+{
+    struct p9_attr a;
+
+    int ret = fid_attr(f, &a);
+    if (ret < 0)
+        return ret;
+    return fid_reopen_as(c, f, a.mode, flags);
 }

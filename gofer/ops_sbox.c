@@ -83,7 +83,7 @@ static int op_walk(struct conn *c, struct wirebuf *in, struct wirebuf *out)
     if (S_ISLNK(last_mode))
         target_len = MAX(readlinkat(res.last->fd, "", target, sizeof(target)), 0);
     if ((r.flags & P9_WALK_OPEN) && res.found == r.count && S_ISREG(last_mode))
-        fd = fid_reopen(c, res.last, O_RDONLY);
+        fd = fid_reopen_as(c, res.last, last_mode, O_RDONLY);
     if (fd >= 0)
         donate(c, fd);
     wire_put16(out, (uint16_t)res.found);
@@ -132,7 +132,7 @@ static int op_open(struct conn *c, struct wirebuf *in, struct wirebuf *out unuse
         return -EINVAL;
     if (S_ISDIR(a.mode))
         return -EISDIR;
-    int fd = fid_reopen(c, f, (int)flags);
+    int fd = fid_reopen_as(c, f, a.mode, (int)flags);
     if (fd < 0)
         return fd;
     donate(c, fd);

@@ -96,6 +96,8 @@ void fd_show_unmapped_as_root(void);
 bool name_ok(const char *name);
 /* Opens the file behind f for data: flags O_ACCMODE|O_TRUNC|O_APPEND of Linux. A descriptor or -errno. */
 int fid_reopen(struct conn *c, const struct fid *f, int flags) must_check;
+/* The same where the file's type is known already: the fid's mode, as fid_attr() tells it. */
+int fid_reopen_as(struct conn *c, const struct fid *f, mode_t type, int flags) must_check;
 /* One step down: an O_PATH descriptor or -errno. */
 int step(int dir_fd, const char *name) must_check;
 /* The name of a descriptor relative to the working directory, for calls that take only paths. */

@@ -94,7 +94,8 @@ static ssize_t gofer_read(struct file *f, struct uio *u, int64_t *pos)
     done = 0;
 
     while (u->left) {
-        ssize_t got = pread(handle_fd(f), buf, MIN(sizeof(buf), u->left), *pos);
+        const size_t want = MIN(sizeof(buf), u->left);
+        ssize_t got = pread(handle_fd(f), buf, want, *pos);
         if (got <= 0)
             return done ? done : got < 0 ? -errno : 0;
         ssize_t n = uio_copy_out(u, buf, (size_t)got);
@@ -102,7 +103,7 @@ static ssize_t gofer_read(struct file *f, struct uio *u, int64_t *pos)
             return done ? done : n;
         done += n;
         *pos += n;
-        if (n < got)
+        if ((size_t)n < want) /* the end of the file, or of the memory */
             break;
     }
     return done;
