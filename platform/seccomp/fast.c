@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOON_NS 100000UL /* calls that follow each other faster are in quick succession */
-#define HOT 128U         /* calls from one site before it is patched … */
-#define WARM 32U         /* … and those that are patched with it */
-#define SLOT_NEED 64U    /* calls in quick succession before a thread gets a slot */
+#define SOON_NS 50000UL /* a call that comes so soon after the one before follows it in quick succession */
+#define HOT 64U         /* calls from one site before it is patched … */
+#define WARM 16U        /* … and those that are patched with it */
+#define SLOT_NEED 32U   /* calls in quick succession before a thread gets a slot */
 
 bool fast_possible(void)
 {
@@ -110,9 +110,8 @@ static bool often(unsigned times, unsigned need)
 
 static bool soon(struct plat_thread *t, uint64_t now)
 {
-    const bool yes = now - t->last_call < SOON_NS || sc_fast_calls == PLAT_FAST_ALWAYS;
+    const bool yes = now - t->went_on < SOON_NS || sc_fast_calls == PLAT_FAST_ALWAYS;
 
-    t->last_call = now;
     t->in_a_row = yes ? t->in_a_row + 1 : 0;
     return yes;
 }

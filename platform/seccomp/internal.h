@@ -132,10 +132,10 @@ struct plat_thread {
     struct stub_slot *slot; /* our mapping of it, or NULL; (o) and then (c) */
     atomic_bool listed;     /* the poller looks at it */
     unsigned served;        /* fast calls since then */
-    atomic_uint need;   /* notified calls in quick succession before it is listed; the poller's to change while it is */
-    unsigned in_a_row;  /* (o) such calls so far */
-    uint64_t last_call; /* (o) the last one's time, ns */
-    bool no_fast;       /* (o) it cannot make fast calls */
+    atomic_uint need;  /* notified calls in quick succession before it is listed; the poller's to change while it is */
+    unsigned in_a_row; /* (o) such calls so far */
+    uint64_t went_on;  /* (o) when it went on after the last notified call, ns */
+    bool no_fast;      /* (o) it cannot make fast calls */
 
     struct list hash_node;    /* thread.c: holds a reference while in the table */
     struct list process_node; /* process->threads */
@@ -373,8 +373,8 @@ bool slot_serve(struct plat_thread *t);
 void slot_answer(struct plat_thread *t, int64_t value);
 
 /* ---- poller.c ---- */
-#define POLLER_NEED_MIN 8U
-#define POLLER_NEED_MAX 1024U
+#define POLLER_NEED_MIN 4U
+#define POLLER_NEED_MAX 512U
 void poller_init(void);
 bool poller_possible(void);
 uint64_t poller_clock(void); /* ns */

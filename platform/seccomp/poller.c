@@ -21,13 +21,14 @@
 
 #define POLLER_STACK (256u << 10)
 #define LISTED_MAX 8U
-#define IDLE_NS 50000UL          /* without a call: sleep */
-#define HELD_UP_NS 200000UL      /* between two looks at the clock: it was preempted */
-#define AWAY_MIN_NS 2000000UL    /* how long to stay away then, … */
-#define AWAY_MAX_NS 1000000000UL /* … at first and at last */
-#define LONG_WAIT_NS 2000000UL   /* in a call: then another poller is started when one is wanted */
-#define LOOK_ROUNDS 64U          /* rounds between two looks at the clock */
-#define WORTHWHILE 64U           /* calls served; with fewer, the next time takes more calls in succession */
+#define IDLE_NS 50000UL         /* without a call: sleep */
+#define HELD_UP_NS 500000UL     /* between two looks at the clock: it was preempted */
+#define AWAY_MIN_NS 1000000UL   /* how long to stay away then, … */
+#define AWAY_MAX_NS 500000000UL /* … at first and at last */
+#define MANY 256U               /* calls without an end of the polling */
+#define LONG_WAIT_NS 2000000UL  /* in a call: then another poller is started when one is wanted */
+#define LOOK_ROUNDS 64U         /* rounds between two looks at the clock */
+#define WORTHWHILE 8U           /* calls served; with fewer, the next time takes more calls in succession */
 
 static pthread_mutex_t poll_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Appended under poll_lock, each with a reference; emptied by the poller. Its count is what the poller sleeps on. */
@@ -164,10 +165,11 @@ void poller_wait_end(void)
 
 /* ---- polling ---- */
 
-static void stay_away(uint64_t now)
+/* Others want the processor: more and more so, unless many calls were served in spite of that. */
+static void stay_away(uint64_t now, uint64_t calls)
 {
+    away_ns = calls > MANY ? AWAY_MIN_NS : MIN(2 * away_ns, AWAY_MAX_NS);
     atomic_store(&away_until, now + away_ns);
-    away_ns = MIN(2 * away_ns, AWAY_MAX_NS);
 }
 
 /* Serves what is posted. Returns how many calls; stops when one of them took so long that it cost the office. */
@@ -236,14 +238,14 @@ static void poll_slots(void)
         if (served)
             last_call = now;
         else if (now - before > HELD_UP_NS && sc_fast_calls == PLAT_FAST_AUTO)
-            return stay_away(now);
+            return stay_away(now, calls);
         if (now - last_call > IDLE_NS || !core_left(0) || any_gone(n))
             break;
         for (unsigned i = 0; i < n; i++)
             slot_arm(listed[i], true); /* who was kept waiting has disarmed it */
         served = false;
     }
-    if (calls > WORTHWHILE)
+    if (calls > MANY)
         away_ns = AWAY_MIN_NS;
 }
 

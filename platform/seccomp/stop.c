@@ -115,6 +115,9 @@ static void let_go(struct plat_thread *t, int64_t value)
     const bool fast = t->stop == STOP_FAST;
     const uint64_t id = t->id;
 
+    if (!fast && fast_possible())
+        t->went_on = poller_clock();
+
     t->stop = STOP_NONE;
     expect(t);
     if (atomic_load(&t->kick))
