@@ -112,7 +112,7 @@ static bool soon(struct plat_thread *t, uint64_t now)
 {
     const bool yes = now - t->went_on < SOON_NS || sc_fast_calls == PLAT_FAST_ALWAYS;
 
-    t->in_a_row = yes ? t->in_a_row + 1 : 0;
+    t->in_a_row = yes ? t->in_a_row + 1 : t->in_a_row / 2;
     return yes;
 }
 

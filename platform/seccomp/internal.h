@@ -374,7 +374,7 @@ void slot_answer(struct plat_thread *t, int64_t value);
 
 /* ---- poller.c ---- */
 #define POLLER_NEED_MIN 4U
-#define POLLER_NEED_MAX 512U
+#define POLLER_NEED_MAX 128U
 void poller_init(void);
 bool poller_possible(void);
 uint64_t poller_clock(void); /* ns */

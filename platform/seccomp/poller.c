@@ -21,7 +21,7 @@
 
 #define POLLER_STACK (256u << 10)
 #define LISTED_MAX 8U
-#define IDLE_NS 50000UL         /* without a call: sleep */
+#define IDLE_NS 100000UL        /* without a call: sleep */
 #define HELD_UP_NS 500000UL     /* between two looks at the clock: it was preempted */
 #define AWAY_MIN_NS 1000000UL   /* how long to stay away then, … */
 #define AWAY_MAX_NS 500000000UL /* … at first and at last */
