@@ -981,6 +981,9 @@ def stubs_killed():
         wait_until_gone(pids, "after the kill")
 
 
+BUSY_TICKS = 4  # of processor time: more than a stub that only waits has had
+
+
 @test
 def killed_in_a_handler():
     """A program that takes signals all the time ends by the host's kill, not by a frame that can no longer be written."""
@@ -990,8 +993,12 @@ def killed_in_a_handler():
     for _ in range(20):
         p = start("perl", "-e", endless)
         wait_for_line(p, "ready")
-        time.sleep(0.03 + random.random() * 0.02)  # until the host's clock ticks show which process is busy
-        os.kill(max(stubs_of(p), key=processor_time), signal.SIGKILL)
+        while True:  # until the host's clock ticks show which process is busy
+            time.sleep(0.02 + random.random() * 0.02)
+            busiest = max(stubs_of(p), key=processor_time)
+            if processor_time(busiest) >= BUSY_TICKS:
+                break
+        os.kill(busiest, signal.SIGKILL)
         equal(p.wait(LIMIT), 128 + signal.SIGKILL)
 
 
