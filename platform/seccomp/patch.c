@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#define PATCH_JUMP_LEN 5 /* bytes of the long jump */
 #define PAGE 4096UL
 #define TRAMPOLINES_MAX (unsigned)(PAGE / TRAMPOLINE_SIZE)
 #define POKES ((TRAMPOLINE_FROM + 8) / sizeof(uint64_t))

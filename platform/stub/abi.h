@@ -3,12 +3,12 @@
  *
  * Each guest thread has an area in the stub's own range of addresses: a block of jobs at its bottom, and above it the
  * signal stack on which the stub's handler runs. Handler code finds its area by masking an address on that stack, so
- * neither FS nor GS is used. When a guest thread stops
- * with all its registers, the handler makes a *report*: system call number STUB_REPORT_NR at the one address that only
- * the stub uses, with (address of the saved ucontext, kind, result of the last job, jobs done, token) whose answer is 0
- * (go back to the guest), a number of jobs that the sentry has put into the area, or, with STUB_ANSWER_RESULT in its
- * low byte, a system call's result to go back with. Everything here lies in guest memory: the sentry believes none of
- * it.
+ * neither FS nor GS is used. When a guest thread stops with all its registers, the handler makes a *report*: system
+ * call number STUB_REPORT_NR at the one address that only the stub uses, with
+ *     (address of the saved ucontext, kind, result of the last job, jobs done, token)
+ * whose answer is 0 (go back to the guest), a number of jobs that the sentry has put into the area, or, with
+ * STUB_ANSWER_RESULT in its low byte, a system call's result to go back with.
+ * Everything here lies in guest memory: the sentry believes none of it.
  */
 #pragma once
 

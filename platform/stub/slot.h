@@ -3,9 +3,9 @@
  * without entering the kernel. C and assembly both read this file.
  *
  * The guest's side (fast_x86_64.S) fills it in and sets the state to POSTED; the sentry's poller takes it (TAKEN),
- * serves the call and sets DONE, or SERVED while the guest sleeps on the state. Whoever finds that nobody polls takes
- * its call back (POSTED to IDLE) and makes it in the ordinary way. Everything in here is the guest's to change: the
- * sentry reads each word once and believes none.
+ * serves the call and sets DONE, and wakes the guest if that sleeps on the state meanwhile (ASLEEP). Whoever finds that
+ * nobody polls takes its call back (POSTED to IDLE) and makes it in the ordinary way. Everything in here is the guest's
+ * to change: the sentry reads each word once and believes none.
  */
 #pragma once
 
@@ -25,9 +25,6 @@
 #define SLOT_RESULT 24
 #define SLOT_ARGS 32
 #define SLOT_SIZE 80
-
-/* Bytes of the jump that takes the place of `mov $nr, %eax` or of the padding that a short jump leads to. */
-#define PATCH_JUMP_LEN 5
 
 /* One of the pieces of code that lead from a patched call site to stub_fast: see patch.c. */
 #define TRAMPOLINE_SIZE 64

@@ -46,6 +46,20 @@ static char stub_areas[(STUB_AREAS + 1) * STUB_AREA_SIZE] __attribute__((aligned
 #define SIGNAL_SEGV 11
 #define SIGNAL_BUS 7
 
+/* System calls of the time before the filter; afterwards these addresses mean nothing, so that a futex passes there as
+ * it does for the guest. */
+static long plain_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+    register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+    long ret;
+
+    __asm__ volatile("syscall"
+                     : "=a"(ret)
+                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return ret;
+}
+
 static struct stub_area *area_of(const void *p)
 {
     return (struct stub_area *)((uintptr_t)p & ~(STUB_AREA_SIZE - 1));
@@ -117,16 +131,6 @@ static void serve(struct stub_frame *frame, long kind, uint64_t token)
 
 /* ---- fast calls: what a signal finds in the middle of one ---- */
 
-/* Calls that pass the filter, at an address that is none of the known ones. */
-static long plain_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
-{
-    register uint64_t r10 __asm__("r10") = d;
-    long ret;
-
-    __asm__ volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
-    return ret;
-}
-
 #define FLAGS_SAVED 0x8d5UL /* CF PF AF ZF SF OF */
 
 /* What the assembly may have changed on the way, as it was. */
@@ -161,7 +165,7 @@ static int take_back(struct stub_slot *s)
         if (state == SLOT_TAKEN)
             __atomic_compare_exchange_n(&s->state, &state, SLOT_ASLEEP, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
         else
-            plain_call(SYS_futex, (uint64_t)&s->state, 0 /* FUTEX_WAIT */, SLOT_ASLEEP, 0);
+            plain_call(SYS_futex, (uint64_t)&s->state, 0 /* FUTEX_WAIT */, SLOT_ASLEEP, 0, 0, 0);
     }
 }
 
@@ -222,19 +226,6 @@ void stub_child(struct stub_frame *frame, uint64_t token)
 
 /* ---- once, in the zygote ---- */
 
-/* System calls of the time before the filter; afterwards these addresses mean nothing. */
-static long init_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
-{
-    register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    long ret;
-
-    __asm__ volatile("syscall"
-                     : "=a"(ret)
-                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return ret;
-}
-
 /* The kernel's struct sigaction and stack_t. */
 struct action {
     uint64_t handler, flags, restorer, mask;
@@ -261,9 +252,9 @@ static void set_handlers(uint64_t area)
                                FLAG_SIGINFO | FLAG_RESTORER | FLAG_ONSTACK | FLAG_RESTART | FLAG_NODEFER,
                                (uint64_t)stub_sigreturn, ~(SIG_BIT(SIGNAL_SEGV) | SIG_BIT(SIGNAL_BUS))};
 
-    init_call(SYS_sigaltstack, (uint64_t)&stack, 0, 0, 0, 0, 0);
+    plain_call(SYS_sigaltstack, (uint64_t)&stack, 0, 0, 0, 0, 0);
     for (size_t i = 0; i < sizeof(signals); i++)
-        init_call(SYS_rt_sigaction, signals[i], (uint64_t)&act, 0, 8, 0, 0);
+        plain_call(SYS_rt_sigaction, signals[i], (uint64_t)&act, 0, 8, 0, 0);
 }
 
 static uint64_t find_vdso(const uint64_t *sp)
@@ -280,9 +271,9 @@ static uint64_t find_vdso(const uint64_t *sp)
 
 static void say_hello(const uint64_t *sp, uint64_t areas)
 {
-    uint64_t top = (uint64_t)init_call(SYS_mmap, 0, 4096, 0, 0x22, (uint64_t)-1, 0);
+    uint64_t top = (uint64_t)plain_call(SYS_mmap, 0, 4096, 0, 0x22, (uint64_t)-1, 0);
 
-    init_call(SYS_munmap, top, 4096, 0, 0, 0, 0);
+    plain_call(SYS_munmap, top, 4096, 0, 0, 0, 0);
     const struct stub_hello h = {
         .start = (uint64_t)__ehdr_start,
         .end = ((uint64_t)_end + 4095) & ~4095UL,
@@ -292,14 +283,14 @@ static void say_hello(const uint64_t *sp, uint64_t areas)
         .prctl_ip = (uint64_t)stub_prctl_site,
         .sigreturn_ip = (uint64_t)stub_sigreturn_site,
         .vdso = find_vdso(sp),
-        .brk = (uint64_t)init_call(SYS_brk, 0, 0, 0, 0, 0, 0),
+        .brk = (uint64_t)plain_call(SYS_brk, 0, 0, 0, 0, 0, 0),
         .mmap_top = top + 4096,
         .undo = (uint64_t)&undo,
         .fast = (uint64_t)stub_fast,
         .slot = (uint64_t)&stub_slot,
         .trampolines = (uint64_t)&stub_trampolines,
     };
-    init_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&h, sizeof(h), 0, 0, 0);
+    plain_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&h, sizeof(h), 0, 0, 0);
 }
 
 void stub_main(uint64_t *sp)
@@ -307,17 +298,17 @@ void stub_main(uint64_t *sp)
     uint64_t areas = ((uint64_t)stub_areas + STUB_AREA_SIZE - 1) & ~(STUB_AREA_SIZE - 1);
 
     /* A huge page for a few touched ones would be cleared for every process. */
-    init_call(SYS_madvise, (uint64_t)stub_areas & ~4095UL, sizeof(stub_areas), 15 /* MADV_NOHUGEPAGE */, 0, 0, 0);
+    plain_call(SYS_madvise, (uint64_t)stub_areas & ~4095UL, sizeof(stub_areas), 15 /* MADV_NOHUGEPAGE */, 0, 0, 0);
     set_handlers(areas);
     say_hello(sp, areas);
-    long n = init_call(SYS_recvfrom, STUB_SOCKET_FD, (uint64_t)&message, sizeof(message), 0, 0, 0);
+    long n = plain_call(SYS_recvfrom, STUB_SOCKET_FD, (uint64_t)&message, sizeof(message), 0, 0, 0);
     struct sock_fprog prog = {(unsigned short)message.count, message.insns};
     undo = (struct sock_fprog){(unsigned short)message.undo_count, message.undo};
     /* Descriptor 0 is the lowest free one: the sentry takes the listener from there. */
-    long fd = init_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, message.flags, (uint64_t)&prog, 0, 0, 0);
+    long fd = plain_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, message.flags, (uint64_t)&prog, 0, 0, 0);
     if (n != sizeof(message) || fd != 0) {
-        init_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&fd, sizeof(fd), 0, 0, 0);
-        init_call(SYS_exit_group, 1, 0, 0, 0, 0, 0);
+        plain_call(SYS_sendto, STUB_SOCKET_FD, (uint64_t)&fd, sizeof(fd), 0, 0, 0);
+        plain_call(SYS_exit_group, 1, 0, 0, 0, 0, 0);
     }
     stub_close(STUB_SOCKET_FD); /* which the sentry waits for */
     stub_syscall(STUB_REPORT_NR, 0, STUB_READY, 0, 0, 0, 0);

@@ -375,6 +375,26 @@ void dentry_pin(struct dentry *d)
     unlock(&dcache_lock);
 }
 
+/* Forgets d's name; if nobody uses d, it goes to `unused`. */
+static void drop_locked(struct dentry *d, struct list *unused)
+{
+    unhash_locked(d);
+    if (d->on_lru) {
+        leave_lru_locked(d);
+        list_push_back(unused, &d->lru);
+    }
+}
+
+static void free_unused(struct list *unused)
+{
+    struct dentry *it, *tmp;
+
+    list_for_each_safe (it, tmp, unused, lru) {
+        list_del(&it->lru);
+        dentry_free(it);
+    }
+}
+
 void dentry_invalidate_children(struct dentry *d)
 {
     struct list unused = LIST_INIT(unused);
@@ -384,23 +404,16 @@ void dentry_invalidate_children(struct dentry *d)
     list_for_each_safe (it, tmp, &d->children, sibling) {
         if (atomic_load(&it->pinned))
             continue;
-        unhash_locked(it);
-        if (it->on_lru) {
-            leave_lru_locked(it);
-            list_push_back(&unused, &it->lru);
-        }
+        drop_locked(it, &unused);
     }
     unlock(&dcache_lock);
-    list_for_each_safe (it, tmp, &unused, lru) {
-        list_del(&it->lru);
-        dentry_free(it);
-    }
+    free_unused(&unused);
 }
 
 void dcache_forget(struct dentry *d)
 {
     struct list unused = LIST_INIT(unused);
-    struct dentry *tmp, *top = d;
+    struct dentry *top = d;
 
     lock(&dcache_lock);
     while (top->parent != top)
@@ -414,17 +427,10 @@ void dcache_forget(struct dentry *d)
             break;
         struct dentry *done = d;
         d = d->parent;
-        unhash_locked(done);
-        if (done->on_lru) {
-            leave_lru_locked(done);
-            list_push_back(&unused, &done->lru);
-        }
+        drop_locked(done, &unused);
     }
     unlock(&dcache_lock);
-    list_for_each_safe (d, tmp, &unused, lru) {
-        list_del(&d->lru);
-        dentry_free(d);
-    }
+    free_unused(&unused);
 }
 
 bool dentry_is_ancestor(struct dentry *a, struct dentry *d)
