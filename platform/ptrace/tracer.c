@@ -10,6 +10,7 @@
 #include "platform/ptrace/internal.h"
 
 #include "lib/log.h"
+#include "lib/thread.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -611,14 +612,11 @@ static void *tracer_main(void *arg)
 
 int tracer_start(void)
 {
-    pthread_t thread;
-
     for (size_t i = 0; i < HASH_SIZE; i++)
         list_init(&by_tid[i]);
-    int ret = pthread_create(&thread, NULL, tracer_main, NULL);
-    if (ret)
-        return -ret;
-    pthread_detach(thread);
+    int ret = thread_start_detached(tracer_main, NULL, 0);
+    if (ret < 0)
+        return ret;
     pthread_mutex_lock(&request_lock);
     while (!started)
         pthread_cond_wait(&request_done, &request_lock);

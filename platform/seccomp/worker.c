@@ -15,6 +15,8 @@
  */
 #include "platform/seccomp/internal.h"
 
+#include "lib/thread.h"
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -94,15 +96,7 @@ static void *worker_main(void *arg);
 
 static int start_worker(enum wake how)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, WORKER_STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int ret = pthread_create(&thread, &attr, worker_main, (void *)(uintptr_t)how);
-    pthread_attr_destroy(&attr);
-    return -ret;
+    return thread_start_detached(worker_main, (void *)(uintptr_t)how, WORKER_STACK);
 }
 
 /*
