@@ -13,6 +13,7 @@
  */
 #include "platform/seccomp/internal.h"
 
+#include "lib/placement.h"
 #include "lib/thread.h"
 
 #include <linux/futex.h>
@@ -259,5 +260,5 @@ static void *poller_main(void *arg unused_arg)
 
 void poller_init(void)
 {
-    cores = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? (unsigned)CPU_COUNT(&allowed) : 1;
+    cores = placement_allowed(&allowed);
 }

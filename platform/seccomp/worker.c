@@ -15,6 +15,7 @@
  */
 #include "platform/seccomp/internal.h"
 
+#include "lib/placement.h"
 #include "lib/thread.h"
 
 #include <errno.h>
@@ -353,7 +354,7 @@ static void nudged(int sig unused_arg)
 int workers_init(void)
 {
     struct sigaction sa = {.sa_handler = nudged}; /* without SA_RESTART: receiving is to be interrupted */
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t allowed;
     sigset_t nudge;
 
     /* Whoever started us may have blocked it; the workers inherit this thread's mask. */
@@ -361,7 +362,7 @@ int workers_init(void)
     sigaddset(&nudge, NUDGE_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &nudge, NULL);
     poller_init();
-    tokens_max = cores > 1 ? (unsigned)MIN(cores, 64) : 1;
+    tokens_max = MIN(placement_allowed(&allowed), 64U);
     return sigaction(NUDGE_SIGNAL, &sa, NULL) < 0 ? -errno : 0;
 }
 
