@@ -1,14 +1,13 @@
 /*
- * x86-64: what the guests of seccomp_test.c run, in one page at CODE, with data at DATA. Each routine gets the stub's
- * addresses in registers: rdi the stub's call instruction, rsi its first area, rdx its start, r8 its length, r9 its
- * sigreturn instruction.
+ * x86-64: what the guests of seccomp_test.c run. Each routine gets the stub's addresses in registers: rdi the stub's
+ * call instruction, rsi its first area, rdx its start, r8 its length, r9 its sigreturn instruction.
  */
 #pragma once
 
+#include "tests/unit/guest_code.h"
+
 #ifdef __x86_64__
 
-#define CODE 0x10000000UL
-#define DATA 0x20000000UL
 #define DATA_SIZE 0x10000UL
 
 /* Calls of the script (on_call): 400 doubles, 401 makes a thread at rdi with stack rsi, 402 forks, 403 maps, 500 ends.
@@ -166,19 +165,8 @@ __asm__(
     "    jmp do_forks\n"
     "do_spin:\n"
     "    jmp do_spin\n"
-    "do_calls:\n"
-    "    mov $1000, %ebx\n"
-    "    xor %r12d, %r12d\n"
-    "1:  mov $400, %eax\n"
-    "    mov %rbx, %rdi\n"
-    "    syscall\n"
-    "    add %rax, %r12\n"
-    "    dec %ebx\n"
-    "    jnz 1b\n"
-    "    mov %r12, %rdi\n"
-    "    mov $500, %eax\n"
-    "    syscall\n"
-    "do_registers:\n" /* 404 looks at all registers and sets rbx */
+    "do_calls:\n" GUEST_THOUSAND_CALLS /* an honest one */
+    "do_registers:\n"                  /* 404 looks at all registers and sets rbx */
     "    mov $7, %ebx\n"
     "    mov $404, %eax\n"
     "    syscall\n"

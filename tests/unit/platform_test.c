@@ -3,6 +3,7 @@
  * script. Each case runs in a process of its own (Check forks), as a platform is made once per process.
  */
 #include "include/platform.h"
+#include "tests/unit/guest_code.h"
 
 #include <check.h>
 #include <errno.h>
@@ -17,25 +18,12 @@
 
 #ifdef __x86_64__
 
-#define CODE 0x10000000UL
-#define DATA 0x20000000UL
 #define STACK_TOP (DATA + 0x4000)
 
 /* Guest code, one routine a case; each ends with call 500 (the client's "done"). */
 extern const unsigned char guest_calls[], guest_fault[], guest_spin[], guest_fork[], guest_thread[], guest_end[];
 __asm__(".pushsection .rodata\n"
-        "guest_calls:\n" /* 1000 times call 400, summing what it answers, then 500(sum) */
-        "    mov $1000, %ebx\n"
-        "    xor %r12d, %r12d\n"
-        "1:  mov $400, %eax\n"
-        "    mov %rbx, %rdi\n"
-        "    syscall\n"
-        "    add %rax, %r12\n"
-        "    dec %ebx\n"
-        "    jnz 1b\n"
-        "    mov $500, %eax\n"
-        "    mov %r12, %rdi\n"
-        "    syscall\n"
+        "guest_calls:\n" GUEST_THOUSAND_CALLS /* 400 doubles */
         "guest_fault:\n"
         "    mov $0x1234, %edi\n"
         "    mov %rax, (%rdi)\n"
