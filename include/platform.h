@@ -48,6 +48,9 @@ struct plat_event {
     uint64_t args[6]; /* PLAT_EV_SYSCALL */
     uint64_t ip;      /* PLAT_EV_SYSCALL: address of the instruction after the system call instruction */
     siginfo_t info;   /* PLAT_EV_SIGNAL: si_signo, si_code, si_addr (and si_trapno etc.) as the host kernel gave them */
+    bool mask_recalled; /* PLAT_EV_SYSCALL: an rt_sigprocmask(2) that met plat_recall_mask(), which may have told the
+                           mask after it; before it, it was `mask` */
+    uint64_t mask;
     struct fault fault; /* PLAT_EV_SIGNAL: what a host that says no more than info leaves to be guessed */
 };
 
@@ -237,6 +240,18 @@ int plat_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t 
 
 /* The guest address of the robust list that t has registered with the host, 0: none. */
 uint64_t plat_robust_list(const struct plat_thread *t);
+
+/*
+ * Lends t's thread its signal mask: from when it goes on it may change it by rt_sigprocmask(2) without an event. A
+ * thread that plat_clone() makes out of it has its mask lent too. False: not here, not now; nothing has changed.
+ */
+bool plat_lend_mask(struct plat_thread *t, uint64_t mask) must_check;
+
+/*
+ * Takes the mask back. Any thread may call it while it holds a reference, but no two at a time for one t. *out_mask is
+ * the guest's word. -errno: t's process is gone.
+ */
+int plat_recall_mask(struct plat_thread *t, uint64_t *out_mask) must_check;
 
 /*
  * Copies between sentry memory and the guest memory of t. Any thread may call them while t is stopped or blocked in

@@ -175,6 +175,16 @@ uint64_t plat_robust_list(const struct plat_thread *t)
     return ops->robust_list ? ops->robust_list(t) : 0;
 }
 
+bool plat_lend_mask(struct plat_thread *t, uint64_t mask)
+{
+    return ops->lend_mask && ops->lend_mask(t, mask);
+}
+
+int plat_recall_mask(struct plat_thread *t, uint64_t *out_mask)
+{
+    return ops->recall_mask(t, out_mask);
+}
+
 void plat_stub_range(const struct plat_thread *t, uint64_t *start, uint64_t *end)
 {
     ops->stub_range(t, start, end);

@@ -35,7 +35,9 @@ struct platform_ops {
     /* One sentry buffer and n guest ranges; out: to the guest. */
     ssize_t (*copy_in)(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n);
     ssize_t (*copy_out)(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n);
-    uint64_t (*robust_list)(const struct plat_thread *t); /* NULL: no native futexes */
+    uint64_t (*robust_list)(const struct plat_thread *t);    /* NULL: no native futexes */
+    bool (*lend_mask)(struct plat_thread *t, uint64_t mask); /* NULL: never */
+    int (*recall_mask)(struct plat_thread *t, uint64_t *out_mask);
     void (*stub_range)(const struct plat_thread *t, uint64_t *start, uint64_t *end);
     const struct plat_layout *(*layout)(void);
     void (*block_begin)(void);

@@ -31,7 +31,7 @@ static _Thread_local struct {
 
 static uint64_t area_end(const struct plat_thread *t)
 {
-    return area_address(t->area) + STUB_AREA_SIZE;
+    return area_address(t->area) + STUB_MASK_OFFSET;
 }
 
 static int keep_frame(struct plat_thread *t)

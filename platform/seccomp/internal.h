@@ -22,7 +22,7 @@
  *   jobs.c      orders to the stub and the check that nothing else is done; clone.c: the orders that make threads
  *   fast.c      which threads make fast calls, and from where; patch.c: the change of their code; slot.c: the calls
  *   poller.c    the thread that looks for them
- *   memory.c    mappings and copies; frame_ARCH.c: the stub's frame
+ *   memory.c    mappings and copies; frame_ARCH.c: the stub's frame; mask.c: the signal mask that the stub keeps
  *
  * Trust. A report's arguments, the frame and the area lie in the guest's hands: each is read once and checked. A thread
  * that does what was not ordered has its process killed (sc_thread_violation()). Thread and process ids come from the
@@ -386,6 +386,10 @@ void poller_wait_end(void);
 
 /* ---- reap.c ---- */
 int reaper_start(void) must_check;
+
+/* ---- mask.c: plat_lend_mask() and plat_recall_mask() ---- */
+bool mask_lend(struct plat_thread *t, uint64_t mask) must_check;
+int mask_recall(struct plat_thread *t, uint64_t *out_mask) must_check;
 
 /* ---- frame_ARCH.c ---- */
 /* Reads registers, and what a signal was for, from the frame of a STOP_HANDLER thread. -ESRCH: it is being killed. */

@@ -1,10 +1,10 @@
 /*
  * What the stub and the sentry agree on: the areas, the jobs and the reports.
  *
- * Each guest thread has an area in the stub's own range of addresses: a block of jobs at its bottom, and above it the
- * signal stack on which the stub's handler runs. Handler code finds its area by masking an address on that stack, so
- * neither FS nor GS is used. When a guest thread stops with all its registers, the handler makes a *report*: system
- * call number STUB_REPORT_NR at the one address that only the stub uses, with
+ * Each guest thread has an area in the stub's own range of addresses: a block of jobs at its bottom, above it the
+ * signal stack on which the stub's handler runs, and at the top the thread's signal mask. Handler code finds its area
+ * by masking an address on that stack, so neither FS nor GS is used. When a guest thread stops with all its registers,
+ * the handler makes a *report*: system call number STUB_REPORT_NR at the one address that only the stub uses, with
  *     (address of the saved ucontext, kind, result of the last job, jobs done, token)
  * whose answer is 0 (go back to the guest), a number of jobs that the sentry has put into the area, or, with
  * STUB_ANSWER_RESULT in its low byte, a system call's result to go back with.
@@ -18,8 +18,9 @@
 #include <stdint.h>
 
 #define STUB_AREA_SIZE 65536UL
-#define STUB_AREAS 4096UL        /* threads in one address space */
-#define STUB_STACK_OFFSET 8192UL /* of the signal stack in the area */
+#define STUB_AREAS 4096UL                        /* threads in one address space */
+#define STUB_STACK_OFFSET 8192UL                 /* of the signal stack in the area */
+#define STUB_MASK_OFFSET (STUB_AREA_SIZE - 64UL) /* of struct stub_mask; the end of the stack */
 #define STUB_JOBS_MAX 48UL
 #define STUB_FILTER_MAX 256 /* instructions */
 #define STUB_UNDO_MAX 32
@@ -34,6 +35,8 @@
 #define STUB_JOBS_DONE 0x100L
 #define STUB_START 0x101L /* first report of a new host thread, with its token */
 #define STUB_READY 0x102L /* the zygote has its filter */
+#define STUB_RECALLED                                                                                                  \
+    0x103L /* SIGSYS of an rt_sigprocmask that met the recall of the mask; the token: the mask before */
 
 enum stub_op {
     STUB_CALL,     /* host system call nr(args) */
@@ -53,6 +56,15 @@ struct stub_area {
     struct stub_job jobs[STUB_JOBS_MAX];
 };
 _Static_assert(sizeof(struct stub_area) <= STUB_STACK_OFFSET, "the jobs fit below the stack");
+
+/*
+ * The thread's signal mask, while the sentry lends it: rt_sigprocmask(2) is then served by the handler. The sentry
+ * takes it back by clearing `lent` and reading `mask` after that; the stub stores `mask` and looks at `lent` after
+ * that.
+ */
+struct stub_mask {
+    uint64_t lent, mask;
+};
 
 /* The zygote's first message. */
 struct stub_hello {

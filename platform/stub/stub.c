@@ -24,12 +24,13 @@ HIDDEN long stub_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d
 HIDDEN long stub_close(int64_t fd);
 HIDDEN long stub_pdeathsig(void);
 HIDDEN long stub_cmpxchg(uint64_t addr, uint64_t old, uint64_t new_value);
+HIDDEN long stub_copy_word(uint64_t to, uint64_t from);
 HIDDEN void stub_sigreturn(void);
 HIDDEN void stub_child_entry(void);
 HIDDEN void stub_child(struct stub_frame *frame, uint64_t token);
 HIDDEN void stub_main(uint64_t *sp);
 extern const char stub_site[] HIDDEN, stub_close_site[] HIDDEN, stub_prctl_site[] HIDDEN, stub_sigreturn_site[] HIDDEN;
-extern const char stub_cmpxchg_insn[] HIDDEN, stub_cmpxchg_fault[] HIDDEN;
+extern const char stub_cmpxchg_insn[] HIDDEN, stub_load_insn[] HIDDEN, stub_store_insn[] HIDDEN, stub_fault[] HIDDEN;
 extern const char __ehdr_start[] HIDDEN, _end[] HIDDEN;
 
 extern const char stub_fast[] HIDDEN, stub_fast_numbered[] HIDDEN, stub_fast_posted[] HIDDEN, stub_fast_done[] HIDDEN,
@@ -45,6 +46,8 @@ static char stub_areas[(STUB_AREAS + 1) * STUB_AREA_SIZE] __attribute__((aligned
 
 #define SIGNAL_SEGV 11
 #define SIGNAL_BUS 7
+#define SIGNAL_SYS 31
+#define SIG_BIT(n) (1UL << ((n)-1))
 
 /* System calls of the time before the filter; afterwards these addresses mean nothing, so that a futex passes there as
  * it does for the guest. */
@@ -206,15 +209,86 @@ static void step_out(struct stub_frame *f)
         leave_trampoline(f);
 }
 
+/* ---- the signal mask, while it is lent ---- */
+
+#define UNBLOCKABLE (SIG_BIT(9) | SIG_BIT(19)) /* SIGKILL, SIGSTOP */
+
+enum mask_outcome { MASK_ASK, MASK_CHANGED, MASK_RECALLED };
+
+/*
+ * rt_sigprocmask(2). What is not plainly right is left to the sentry, with nothing changed: MASK_ASK. If the sentry
+ * takes the mask back meanwhile, it may have read the new one or the old one, and does the call again from the old one.
+ */
+static enum mask_outcome change_mask(struct stub_frame *f, uint64_t *out_before)
+{
+    struct stub_mask *m = (struct stub_mask *)((char *)area_of(f) + STUB_MASK_OFFSET);
+    const uint64_t before = __atomic_load_n(&m->mask, __ATOMIC_RELAXED);
+    uint64_t set = 0, after = before;
+
+    if (!__atomic_load_n(&m->lent, __ATOMIC_RELAXED) || f->r10 != sizeof(set))
+        return MASK_ASK;
+    if (f->rsi) {
+        if (stub_copy_word((uint64_t)&set, f->rsi) < 0)
+            return MASK_ASK;
+        switch ((uint32_t)f->rdi) {
+        case 0: /* SIG_BLOCK */
+            after = before | set;
+            break;
+        case 1: /* SIG_UNBLOCK */
+            after = before & ~set;
+            break;
+        case 2: /* SIG_SETMASK */
+            after = set;
+            break;
+        default:
+            return MASK_ASK;
+        }
+    }
+    if (f->rdx && stub_copy_word(f->rdx, (uint64_t)&before) < 0)
+        return MASK_ASK;
+    __atomic_store_n(&m->mask, after & ~UNBLOCKABLE, __ATOMIC_SEQ_CST);
+    *out_before = before;
+    f->rax = 0;
+    return __atomic_load_n(&m->lent, __ATOMIC_SEQ_CST) ? MASK_CHANGED : MASK_RECALLED;
+}
+
+/* A call that the filter traps. */
+static void trapped_call(struct stub_frame *frame)
+{
+    uint64_t before = 0;
+
+    switch ((uint32_t)frame->rax == SYS_rt_sigprocmask ? change_mask(frame, &before) : MASK_ASK) {
+    case MASK_ASK:
+        serve(frame, SIGNAL_SYS, 0);
+        break;
+    case MASK_RECALLED:
+        frame->rax = SYS_rt_sigprocmask;
+        serve(frame, STUB_RECALLED, before);
+        break;
+    case MASK_CHANGED:
+        break;
+    }
+}
+
+/* True if the handler itself was at an instruction that may fault on the guest's memory. */
+static int fault_of_ours(const struct stub_frame *f)
+{
+    return f->rip == (uint64_t)stub_cmpxchg_insn || f->rip == (uint64_t)stub_load_insn ||
+           f->rip == (uint64_t)stub_store_insn;
+}
+
 static void stub_handler(int sig, void *info, struct stub_frame *frame)
 {
     (void)info;
-    if ((sig == SIGNAL_SEGV || sig == SIGNAL_BUS) && frame->rip == (uint64_t)stub_cmpxchg_insn) {
-        frame->rip = (uint64_t)stub_cmpxchg_fault;
+    if ((sig == SIGNAL_SEGV || sig == SIGNAL_BUS) && fault_of_ours(frame)) {
+        frame->rip = (uint64_t)stub_fault;
         return;
     }
     step_out(frame);
-    serve(frame, sig, 0);
+    if (sig == SIGNAL_SYS)
+        trapped_call(frame);
+    else
+        serve(frame, sig, 0);
 }
 
 /* A new thread in its own area; it returns into the guest through the copied frame. */
@@ -236,7 +310,6 @@ struct alt_stack {
     uint64_t size;
 };
 
-#define SIG_BIT(n) (1UL << ((n)-1))
 #define FLAG_SIGINFO 4UL
 #define FLAG_RESTORER 0x04000000UL
 #define FLAG_ONSTACK 0x08000000UL
@@ -246,8 +319,8 @@ struct alt_stack {
 static void set_handlers(uint64_t area)
 {
     static const unsigned char signals[] = {4, 5, 7, 8, 11, 31, STUB_KICK_SIGNAL}; /* ILL TRAP BUS FPE SEGV SYS */
-    const struct alt_stack stack = {area + STUB_STACK_OFFSET, 0, STUB_AREA_SIZE - STUB_STACK_OFFSET};
-    /* SIGSEGV and SIGBUS stay open in the handler for the one instruction that may fault there. */
+    const struct alt_stack stack = {area + STUB_STACK_OFFSET, 0, STUB_MASK_OFFSET - STUB_STACK_OFFSET};
+    /* SIGSEGV and SIGBUS stay open in the handler for the instructions that may fault there. */
     const struct action act = {(uint64_t)stub_handler,
                                FLAG_SIGINFO | FLAG_RESTORER | FLAG_ONSTACK | FLAG_RESTART | FLAG_NODEFER,
                                (uint64_t)stub_sigreturn, ~(SIG_BIT(SIGNAL_SEGV) | SIG_BIT(SIGNAL_BUS))};

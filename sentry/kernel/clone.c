@@ -123,7 +123,7 @@ static void child_inherit(struct task *c, struct task *t, const struct clone_req
 {
     memcpy(c->comm, t->comm, sizeof(c->comm));
     c->cred = cred_get(t->cred);
-    c->blocked = t->blocked;
+    signal_inherit_mask(c, t);
     c->no_new_privs = t->no_new_privs;
     c->timer_slack = t->timer_slack;
     c->personality = t->personality;

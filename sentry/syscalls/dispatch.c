@@ -169,6 +169,8 @@ static struct plat_resume on_syscall(struct task *t, const struct plat_event *ev
     struct sysargs a = call_of(ev);
     long ret;
 
+    if (unlikely(ev->mask_recalled))
+        signal_mask_recalled(t, ev->mask);
     if (unlikely(strace_on())) {
         ret = call_traced(t, &a);
     } else {

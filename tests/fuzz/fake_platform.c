@@ -153,6 +153,16 @@ int plat_mmap_batch(struct plat_thread *t unused_arg, const struct plat_mapping 
     return -ENOMEM;
 }
 
+bool plat_lend_mask(struct plat_thread *t unused_arg, uint64_t mask unused_arg)
+{
+    return false;
+}
+
+int plat_recall_mask(struct plat_thread *t unused_arg, uint64_t *out_mask unused_arg)
+{
+    return -ESRCH;
+}
+
 uint64_t plat_robust_list(const struct plat_thread *t unused_arg)
 {
     return 0;
