@@ -405,15 +405,13 @@ static int tmpfs_open(struct inode *i, struct file *f)
     return 0;
 }
 
+#define COMMON_OPS                                                                                                     \
+    .getattr = tmpfs_getattr, .setattr = tmpfs_setattr, .getxattr = tmpfs_getxattr, .setxattr = tmpfs_setxattr,        \
+    .listxattr = tmpfs_listxattr, .removexattr = tmpfs_removexattr, .evict = tmpfs_evict
+
 static const struct inode_ops tmpfs_regular_ops = {
     .open = tmpfs_open,
-    .getattr = tmpfs_getattr,
-    .setattr = tmpfs_setattr,
-    .getxattr = tmpfs_getxattr,
-    .setxattr = tmpfs_setxattr,
-    .listxattr = tmpfs_listxattr,
-    .removexattr = tmpfs_removexattr,
-    .evict = tmpfs_evict,
+    COMMON_OPS,
 };
 
 static const struct inode_ops tmpfs_inode_ops = {
@@ -428,13 +426,7 @@ static const struct inode_ops tmpfs_inode_ops = {
     .rmdir = tmpfs_rmdir,
     .rename = tmpfs_rename,
     .readlink = tmpfs_readlink,
-    .getattr = tmpfs_getattr,
-    .setattr = tmpfs_setattr,
-    .getxattr = tmpfs_getxattr,
-    .setxattr = tmpfs_setxattr,
-    .listxattr = tmpfs_listxattr,
-    .removexattr = tmpfs_removexattr,
-    .evict = tmpfs_evict,
+    COMMON_OPS,
 };
 
 /* ---- directory reads ---- */
