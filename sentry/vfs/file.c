@@ -182,6 +182,25 @@ ssize_t file_write(struct file *f, struct uio *u, int64_t *pos)
     return n;
 }
 
+int file_retry(struct file *f, struct waitq *q, uint32_t events, bool (*try)(struct file *f, void *arg), void *arg)
+{
+    struct waiter w;
+    int slept = 0;
+    bool done;
+
+    if (try(f, arg))
+        return 0;
+    if ((f->flags & O_NONBLOCK) || !current)
+        return -EAGAIN;
+    waiter_init_task(&w, current);
+    w.mask = events;
+    waitq_add(q, &w);
+    while (!(done = try(f, arg)) && slept == 0)
+        slept = task_sleep(current, NO_DEADLINE);
+    waitq_remove(&w);
+    return done ? 0 : slept;
+}
+
 ssize_t file_pread_kernel(struct file *f, void *buf, size_t len, int64_t pos)
 {
     size_t done = 0;

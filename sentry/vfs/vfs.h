@@ -335,5 +335,11 @@ void file_put(struct file *f);
  */
 ssize_t file_read(struct file *f, struct uio *u, int64_t *pos) must_check;
 ssize_t file_write(struct file *f, struct uio *u, int64_t *pos) must_check;
+/*
+ * What the read or write of a small object comes to: try(f, arg) until it says that it is done, with sleeps on q
+ * between (events: what wakes them, 0 for all). 0; -EAGAIN where it may not sleep; -ERESTARTSYS.
+ */
+int file_retry(struct file *f, struct waitq *q, uint32_t events, bool (*try)(struct file *f, void *arg),
+               void *arg) must_check;
 /* Whole-buffer read for the kernel's own use (ELF headers): bytes read. */
 ssize_t file_pread_kernel(struct file *f, void *buf, size_t len, int64_t pos) must_check;
