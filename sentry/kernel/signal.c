@@ -324,9 +324,8 @@ static struct sigqueue *find_timer(struct sigpending *p, const siginfo_t *info)
     return NULL;
 }
 
-void signal_send_timer(struct thread_group *tg, struct task *to, const siginfo_t *info)
+void signal_send_timer_locked(struct thread_group *tg, struct task *to, const siginfo_t *info)
 {
-    lock(&tg->siglock);
     struct sigqueue *q = find_timer(to ? &to->pending : &tg->pending, info);
     if (q) {
         int64_t sum = (int64_t)q->info.si_overrun + info->si_overrun + 1;
@@ -335,7 +334,6 @@ void signal_send_timer(struct thread_group *tg, struct task *to, const siginfo_t
         int ret = send_locked(tg, to, info->si_signo, info, false);
         (void)ret; /* over RLIMIT_SIGPENDING: lost, and so is its count */
     }
-    unlock(&tg->siglock);
 }
 
 int signal_send_pgrp_locked(struct pgrp *pg, int sig, const siginfo_t *info)

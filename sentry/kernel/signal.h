@@ -72,9 +72,9 @@ int signal_send_from_outside(struct thread_group *tg, int sig, const siginfo_t *
 
 /*
  * The signal of a POSIX timer: info has its id, value and overrun. If one of the same timer is queued still, that one's
- * overrun grows instead. to NULL: the process. A thread that has exited gets nothing.
+ * overrun grows instead. to NULL: the process. A thread that has exited gets nothing. siglock held.
  */
-void signal_send_timer(struct thread_group *tg, struct task *to, const siginfo_t *info);
+void signal_send_timer_locked(struct thread_group *tg, struct task *to, const siginfo_t *info);
 
 /* kill(2)'s rule: may `from` send sig to the group? tasks_lock held. */
 bool signal_may_send(struct task *from, struct thread_group *to, int sig);
