@@ -261,9 +261,13 @@ int plat_recall_mask(struct plat_thread *t, uint64_t *out_mask) must_check;
 ssize_t plat_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len) must_check;
 ssize_t plat_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len) must_check;
 
-/* Scatter forms: one host call for many guest ranges. n ≤ IOV_MAX. The guest iov_base is a guest address. */
-ssize_t plat_copy_in_v(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n) must_check;
-ssize_t plat_copy_out_v(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest,
+/*
+ * Scatter forms: one host call for n ranges of the sentry's and n_guest of the guest's, whose iov_base is a guest
+ * address; both ≤ IOV_MAX. The shorter of the two sums is the length of the copy.
+ */
+ssize_t plat_copy_in_v(struct plat_thread *t, const struct iovec *dst, size_t n, const struct iovec *guest,
+                       size_t n_guest) must_check;
+ssize_t plat_copy_out_v(struct plat_thread *t, const struct iovec *guest, size_t n_guest, const struct iovec *src,
                         size_t n) must_check;
 
 /* The range [*start, *end) of guest addresses that belongs to the stub: refused to the guest, hidden in /proc maps. */

@@ -32,9 +32,10 @@ struct platform_ops {
     int (*lend_fd)(struct plat_thread *t, int fd); /* NULL: never possible */
     int (*mmap_batch)(struct plat_thread *t, const struct plat_mapping *maps, size_t n);
     int (*cmpxchg32)(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen);
-    /* One sentry buffer and n guest ranges; out: to the guest. */
-    ssize_t (*copy_in)(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n);
-    ssize_t (*copy_out)(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n);
+    ssize_t (*copy_in)(struct plat_thread *t, const struct iovec *dst, size_t n, const struct iovec *guest,
+                       size_t n_guest);
+    ssize_t (*copy_out)(struct plat_thread *t, const struct iovec *guest, size_t n_guest, const struct iovec *src,
+                        size_t n);
     uint64_t (*robust_list)(const struct plat_thread *t);    /* NULL: no native futexes */
     bool (*lend_mask)(struct plat_thread *t, uint64_t mask); /* NULL: never */
     int (*recall_mask)(struct plat_thread *t, uint64_t *out_mask);

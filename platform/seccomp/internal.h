@@ -342,8 +342,10 @@ int64_t memory_map(struct plat_thread *t, const struct plat_mapping *map);
 int memory_lend(struct plat_thread *t, int fd) must_check;
 int memory_map_batch(struct plat_thread *t, const struct plat_mapping *maps, size_t n) must_check;
 int memory_cmpxchg(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen);
-ssize_t memory_in(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n) must_check;
-ssize_t memory_out(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n) must_check;
+ssize_t memory_in(struct plat_thread *t, const struct iovec *dst, size_t n, const struct iovec *guest,
+                  size_t n_guest) must_check;
+ssize_t memory_out(struct plat_thread *t, const struct iovec *guest, size_t n_guest, const struct iovec *src,
+                   size_t n) must_check;
 /* All of one range, or -EFAULT or -ESRCH. */
 int memory_read(struct plat_thread *t, void *dst, uint64_t src, size_t len) must_check;
 int memory_write(struct plat_thread *t, uint64_t dst, const void *src, size_t len) must_check;

@@ -178,6 +178,31 @@ START_TEST(system_calls)
 }
 END_TEST
 
+static struct iovec at_guest(uint64_t addr, size_t len)
+{
+    return (struct iovec){(void *)(uintptr_t)addr, len};
+}
+
+/* Several ranges on both sides: the shorter side is the length, and a hole ends the copy. */
+static void copies_of_ranges(struct plat_thread *t)
+{
+    char a[] = "abc", b[] = "defgh", x[3] = "", y[6] = "";
+    const struct iovec from[] = {{a, 3}, {b, 5}}, to[] = {{x, 2}, {y, 5}};
+    const struct iovec guest[] = {at_guest(DATA + 0xffe, 4), at_guest(DATA + 64, 0), at_guest(DATA + 32, 9)};
+    const struct iovec broken[] = {at_guest(DATA + 0x4000 - 3, 6), at_guest(DATA, 9)};
+
+    ck_assert_int_eq(plat_copy_out_v(t, guest, 3, from, 2), 8);
+    ck_assert_int_eq(plat_copy_in_v(t, to, 2, guest, 3), 7);
+    ck_assert_str_eq(x, "ab");
+    ck_assert_str_eq(y, "cdefg");
+    ck_assert_int_eq(plat_copy_out_v(t, broken, 2, from, 2), 3);
+    ck_assert_int_eq(plat_copy_in_v(t, to, 2, broken, 2), 3);
+    ck_assert_str_eq(x, "ab");
+    ck_assert_str_eq(y, "cdefg");
+    ck_assert_int_eq(plat_copy_in_v(t, to, 2, &broken[1], 1), 7);
+    ck_assert_int_eq(y[0], 0);
+}
+
 START_TEST(memory)
 {
     struct regs regs;
@@ -191,6 +216,7 @@ START_TEST(memory)
     ck_assert_str_eq(buf, "hello");
     ck_assert_int_eq(plat_copy_in(t, buf, 0x1000, 4), -EFAULT);
     ck_assert_int_eq(plat_copy_in(t, buf, DATA + 0x4000 - 4, 8), 4);
+    copies_of_ranges(t);
     ck_assert_int_eq(plat_cmpxchg32(t, DATA, 0, 5, &seen), 0);
     ck_assert_uint_eq(seen, 0);
     ck_assert_int_eq(plat_cmpxchg32(t, DATA, 0, 6, &seen), 0);
