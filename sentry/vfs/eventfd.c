@@ -53,7 +53,7 @@ static ssize_t efd_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
     uint64_t v;
     if (u->left < sizeof(v))
         return -EINVAL;
-    int ret = file_retry(f, &e->wq, EPOLLIN, try_read, &v);
+    int ret = file_retry(f, u, &e->wq, EPOLLIN, try_read, &v);
     if (ret < 0)
         return ret;
     waitq_wake(&e->wq, EPOLLOUT | EPOLLWRNORM);
@@ -64,13 +64,15 @@ static ssize_t efd_write(struct file *f, struct uio *u, int64_t *pos unused_arg)
 {
     struct eventfd *e = f->priv;
     uint64_t v;
+    if (u->nowait)
+        return -EOPNOTSUPP; /* Linux knows it of reads only */
     if (u->left < sizeof(v))
         return -EINVAL;
     if (uio_copy_in(u, &v, sizeof(v)) != sizeof(v))
         return -EFAULT;
     if (v == UINT64_MAX)
         return -EINVAL;
-    int ret = file_retry(f, &e->wq, EPOLLOUT, try_write, &v);
+    int ret = file_retry(f, u, &e->wq, EPOLLOUT, try_write, &v);
     if (ret < 0)
         return ret;
     waitq_wake(&e->wq, EPOLLIN | EPOLLRDNORM);
@@ -116,8 +118,9 @@ int eventfd_new(unsigned count, int flags, struct file **out)
     waitq_init(&e->wq);
     e->count = count;
     e->semaphore = flags & EFD_SEMAPHORE;
-    int ret = file_new_anon("anon_inode:[eventfd]", &eventfd_ops, FMODE_READ | FMODE_WRITE | FMODE_STREAM,
-                            O_RDWR | (unsigned)(flags & EFD_NONBLOCK), 0600, e, out);
+    int ret =
+        file_new_anon("anon_inode:[eventfd]", &eventfd_ops, FMODE_READ | FMODE_WRITE | FMODE_STREAM | FMODE_NOWAIT,
+                      O_RDWR | (unsigned)(flags & EFD_NONBLOCK), 0600, e, out);
     if (ret < 0) {
         lock_destroy(&e->lock);
         free(e);

@@ -147,8 +147,15 @@ static ssize_t transfer_at_own(struct file *f, struct uio *u, transfer_fn fn)
     return n;
 }
 
+static bool refuses_nowait(const struct file *f)
+{
+    return !(f->fmode & FMODE_NOWAIT) && !S_ISREG(f->inode->mode);
+}
+
 static ssize_t transfer(struct file *f, struct uio *u, int64_t *pos, transfer_fn fn)
 {
+    if (u->nowait && u->left && refuses_nowait(f))
+        return -EOPNOTSUPP;
     if (!pos)
         return transfer_at_own(f, u, fn);
     if (f->fmode & FMODE_STREAM)
@@ -182,7 +189,13 @@ ssize_t file_write(struct file *f, struct uio *u, int64_t *pos)
     return n;
 }
 
-int file_retry(struct file *f, struct waitq *q, uint32_t events, bool (*try)(struct file *f, void *arg), void *arg)
+bool file_may_wait(const struct file *f, const struct uio *u)
+{
+    return !(f->flags & O_NONBLOCK) && !u->nowait && current;
+}
+
+int file_retry(struct file *f, const struct uio *u, struct waitq *q, uint32_t events,
+               bool (*try)(struct file *f, void *arg), void *arg)
 {
     struct waiter w;
     int slept = 0;
@@ -190,7 +203,7 @@ int file_retry(struct file *f, struct waitq *q, uint32_t events, bool (*try)(str
 
     if (try(f, arg))
         return 0;
-    if ((f->flags & O_NONBLOCK) || !current)
+    if (!file_may_wait(f, u))
         return -EAGAIN;
     waiter_init_task(&w, current);
     w.mask = events;

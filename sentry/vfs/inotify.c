@@ -277,7 +277,7 @@ static ssize_t inotify_read(struct file *f, struct uio *u, int64_t *pos unused_a
     struct inotify *in = f->priv;
     struct drained d = {.u = u};
 
-    const int ret = file_retry(f, &in->wq, EPOLLIN, try_drain, &d);
+    const int ret = file_retry(f, u, &in->wq, EPOLLIN, try_drain, &d);
     return ret < 0 ? ret : d.n;
 }
 

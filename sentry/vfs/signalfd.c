@@ -105,7 +105,7 @@ static ssize_t signalfd_read(struct file *f, struct uio *u, int64_t *pos unused_
     for (; u->left >= sizeof(s); done += (ssize_t)sizeof(s)) {
         int ret = 0;
         if (!done)
-            ret = file_retry(f, &current->tg->signal_wait, 0, try_take, &s);
+            ret = file_retry(f, u, &current->tg->signal_wait, 0, try_take, &s);
         else if (!try_take(f, &s))
             ret = -EAGAIN;
         if (ret < 0)
@@ -168,7 +168,7 @@ int signalfd_new(sigset64_t mask, unsigned flags, struct file **out)
         return -ENOMEM;
     lock_init(&sf->lock, RANK_LEAF);
     atomic_init(&sf->mask, mask & ~SIGSET_UNBLOCKABLE);
-    int ret = file_new_anon("anon_inode:[signalfd]", &signalfd_ops, FMODE_READ | FMODE_STREAM,
+    int ret = file_new_anon("anon_inode:[signalfd]", &signalfd_ops, FMODE_READ | FMODE_STREAM | FMODE_NOWAIT,
                             O_RDWR | (flags & O_NONBLOCK), 0600, sf, out);
     if (ret < 0) {
         lock_destroy(&sf->lock);

@@ -73,7 +73,7 @@ static ssize_t timerfd_read(struct file *f, struct uio *u, int64_t *pos unused_a
 
     if (u->left < sizeof(ticks))
         return -EINVAL;
-    int ret = file_retry(f, &tf->wq, EPOLLIN, try_take, &ticks);
+    int ret = file_retry(f, u, &tf->wq, EPOLLIN, try_take, &ticks);
     if (ret < 0)
         return ret;
     return uio_copy_out(u, &ticks, sizeof(ticks)) == sizeof(ticks) ? (ssize_t)sizeof(ticks) : -EFAULT;
@@ -112,7 +112,7 @@ int timerfd_new(clockid_t clock, unsigned flags, struct file **out)
     waitq_init(&tf->wq);
     ktimer_init(&tf->timer, expired);
     tf->clock = clock;
-    int ret = file_new_anon("anon_inode:[timerfd]", &timerfd_ops, FMODE_READ | FMODE_STREAM,
+    int ret = file_new_anon("anon_inode:[timerfd]", &timerfd_ops, FMODE_READ | FMODE_STREAM | FMODE_NOWAIT,
                             O_RDWR | (flags & O_NONBLOCK), 0600, tf, out);
     if (ret < 0) {
         lock_destroy(&tf->lock);
