@@ -142,9 +142,10 @@ enum plat_clone_kind {
 /*
  * Makes a new guest thread out of the stopped thread t, which must be stopped in a system call. The child starts with
  * child_regs and t's FP state; if tls is not NULL its TLS register is set to *tls (else it inherits t's). With native
- * futexes, the host clears the word at clear_tid (0: none) and wakes a waiter when the child ends. Its first
- * event is PLAT_EV_START (from a worker, with `cookie`), after which it runs; process_cookie is used for the two
- * process kinds. Returns -errno with nothing made (-EAGAIN, -ENOMEM as the host said).
+ * futexes, the host clears the word at clear_tid (0: none) and wakes a waiter when the child ends. A process
+ * begins with PLAT_EV_START (from a worker, with `cookie`), after which it runs; a thread may begin so, or run without
+ * an event from when t goes on. process_cookie is used for the two process kinds. Returns -errno with nothing made
+ * (-EAGAIN, -ENOMEM as the host said).
  */
 int plat_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs, const uint64_t *tls,
                uint64_t clear_tid, void *cookie, void *process_cookie, struct plat_thread **out) must_check;

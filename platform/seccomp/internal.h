@@ -121,13 +121,14 @@ struct plat_thread {
     enum stop_kind stop;
     uint64_t id; /* of the notice to answer */
     struct plat_event event;
-    uint64_t frame;      /* STOP_HANDLER: address of its frame */
-    uint64_t fpstate;    /* STOP_HANDLER: of the FP state that the frame names, or 0: not read yet */
-    struct regs regs;    /* STOP_HANDLER */
-    bool regs_changed;   /* the frame is to be written before the thread goes on, … */
-    bool result_changed; /* … if only for the result register */
-    bool lent;           /* STOP_CALL: an mmap whose descriptor is there, so that the host may perform it */
-    bool fresh;          /* a child before its PLAT_EV_START */
+    uint64_t frame;           /* STOP_HANDLER: address of its frame */
+    uint64_t fpstate;         /* STOP_HANDLER: of the FP state that the frame names, or 0: not read yet */
+    struct regs regs;         /* STOP_HANDLER */
+    bool regs_changed;        /* the frame is to be written before the thread goes on, … */
+    bool result_changed;      /* … if only for the result register */
+    bool lent;                /* STOP_CALL: an mmap whose descriptor is there, so that the host may perform it */
+    bool fresh;               /* a child before its PLAT_EV_START */
+    struct plat_thread *held; /* a child that goes on when it does; referenced */
 
     struct stub_slot *slot; /* our mapping of it, or NULL; (o) and then (c) */
     atomic_bool listed;     /* the poller looks at it */
@@ -316,11 +317,14 @@ void job_exit(struct plat_thread *t);
 
 /* ---- clone.c, pool.c ---- */
 /*
- * plat_clone() up to the child's first report: *out is stopped in its handler and owned by the caller. The reference is
- * the caller's; a new process is not handed out yet.
+ * plat_clone() up to the child's start: *out is fresh, stopped in its handler and owned by the caller, or will run when
+ * t does. regs: to begin with; NULL: for a process that only waits. The reference is the caller's; a new process is not
+ * handed out yet.
  */
-int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, uint64_t clear_tid,
-                 void *cookie, struct plat_thread **out) must_check;
+int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *regs, const uint64_t *tls,
+                 uint64_t clear_tid, void *cookie, struct plat_thread **out) must_check;
+/* To be called before t, whose child may be held, is answered. */
+void clone_let_go(struct plat_thread *t);
 /* The first report of a thread that nobody knows. Returns the thread, or NULL if no clone is waiting for it. */
 struct plat_thread *clone_claim(const struct seccomp_notif *n);
 /* A process died that is in no table: it may be a child that has not reported. */
@@ -399,5 +403,7 @@ int frame_read(struct plat_thread *t, siginfo_t *out_info, struct fault *out_fau
 bool frame_at_call(struct plat_thread *t);         /* the next instruction is a system call's */
 void frame_call_event(struct plat_thread *t);      /* the trapped call that the registers hold becomes t->event */
 int frame_write(struct plat_thread *t) must_check; /* the registers, if they changed */
+/* Writes the registers of a child that its parent's stub holds, and clears the word that holds it. -ESRCH, -EFAULT */
+int frame_release(struct plat_thread *child) must_check;
 ssize_t frame_get_fpstate(struct plat_thread *t, void *buf, size_t cap) must_check;
 int frame_set_fpstate(struct plat_thread *t, const void *buf, size_t len) must_check;

@@ -14,12 +14,12 @@
 
 static uint64_t mask_address(const struct plat_thread *t)
 {
-    return area_address(t->area) + STUB_MASK_OFFSET;
+    return area_address(t->area) + STUB_SELF_OFFSET;
 }
 
 bool mask_lend(struct plat_thread *t, uint64_t mask)
 {
-    const struct stub_mask m = {.lent = 1, .mask = mask};
+    const struct stub_self m = {.lent = 1, .mask = mask};
 
     /* Its calls are events at any other stop: they were not trapped (a fast call), or all are to be seen. */
     if (t->stop != STOP_HANDLER || see_all)
@@ -30,9 +30,9 @@ bool mask_lend(struct plat_thread *t, uint64_t mask)
 int mask_recall(struct plat_thread *t, uint64_t *out_mask)
 {
     const uint64_t no = 0;
-    struct stub_mask m;
+    struct stub_self m;
 
-    int ret = memory_write(t, mask_address(t) + offsetof(struct stub_mask, lent), &no, sizeof(no));
+    int ret = memory_write(t, mask_address(t) + offsetof(struct stub_self, lent), &no, sizeof(no));
     if (ret < 0)
         return ret;
     atomic_thread_fence(memory_order_seq_cst);

@@ -32,7 +32,7 @@ static int fork_zygote(struct plat_thread **out)
         pthread_mutex_lock(&zygote_lock);
         worker_block_end();
     }
-    int ret = clone_thread(zygote, PLAT_CLONE_FORK, NULL, 0, NULL, out);
+    int ret = clone_thread(zygote, PLAT_CLONE_FORK, NULL, NULL, 0, NULL, out);
     pthread_mutex_unlock(&zygote_lock);
     return ret;
 }

@@ -13,6 +13,7 @@
 
 #include <elf.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -68,8 +69,16 @@ static struct stub_area *area_of(const void *p)
     return (struct stub_area *)((uintptr_t)p & ~(STUB_AREA_SIZE - 1));
 }
 
-/* Copies this thread's frame into the area that holds stack pointer sp, and leaves there what stub_child_entry pops. */
-static void prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token)
+static struct stub_self *self_of(const void *p)
+{
+    return (struct stub_self *)((char *)area_of(p) + STUB_SELF_OFFSET);
+}
+
+/*
+ * Copies this thread's frame, and what is above it, into the area that holds stack pointer sp, and leaves there what
+ * stub_child_entry pops.
+ */
+static void prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token, uint32_t held)
 {
     char *area = (char *)area_of(frame), *child = (char *)area_of((void *)sp);
     struct stub_frame *copy = (struct stub_frame *)(child + ((char *)frame - area));
@@ -78,9 +87,33 @@ static void prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token)
     __builtin_memcpy(copy, frame, (size_t)(area + STUB_AREA_SIZE - (char *)frame));
     copy->fpstate += (uint64_t)(child - area);
     copy->ss_sp = (uint64_t)child + STUB_STACK_OFFSET;
+    self_of(child)->held = held;
+    self_of(child)->waiting = 0;
     stack[0] = (uint64_t)stub_child_entry;
     stack[1] = (uint64_t)copy;
     stack[2] = token;
+}
+
+/* Both sides store their word before they look at the other's. */
+static void wait_until_free(struct stub_self *s)
+{
+    const uint32_t clone = __atomic_load_n(&s->held, __ATOMIC_SEQ_CST);
+
+    if (!clone)
+        return;
+    __atomic_store_n(&s->waiting, clone, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&s->held, __ATOMIC_SEQ_CST))
+        plain_call(SYS_futex, (uint64_t)&s->held, FUTEX_WAIT_PRIVATE, clone, 0, 0, 0);
+}
+
+/* The child of this clone. If it went on when the sentry let it, it may have ended, and its area be another one's. */
+static void let_free(struct stub_self *s, uint32_t clone)
+{
+    uint32_t held = clone;
+
+    __atomic_compare_exchange_n(&s->held, &held, 0, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&s->waiting, __ATOMIC_SEQ_CST) == clone)
+        plain_call(SYS_futex, (uint64_t)&s->held, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
 }
 
 static long run_job(struct stub_frame *frame, const struct stub_job *j)
@@ -92,7 +125,9 @@ static long run_job(struct stub_frame *frame, const struct stub_job *j)
         return 0;
     }
     if (j->op == STUB_CLONE_VM)
-        prepare_child(frame, j->args[1], j->token);
+        prepare_child(frame, j->args[1], j->token, 0);
+    if (j->op == STUB_CLONE_HELD)
+        prepare_child(frame, j->args[1], 0, (uint32_t)j->token);
     return stub_syscall((long)j->nr, j->args[0], j->args[1], j->args[2], j->args[3], j->args[4], j->args[5]);
 }
 
@@ -100,10 +135,16 @@ static long run_job(struct stub_frame *frame, const struct stub_job *j)
 static void serve(struct stub_frame *frame, long kind, uint64_t token)
 {
     struct stub_area *area = area_of(frame);
+    struct stub_self *held = NULL;
+    uint32_t clone = 0;
     long done = 0, result = 0;
 
     for (;;) {
         long n = stub_syscall(STUB_REPORT_NR, (uint64_t)frame, kind, result, done, token, 0);
+        if (held) {
+            let_free(held, clone);
+            held = NULL;
+        }
         if (n == 0)
             return;
         if ((n & 0xff) == STUB_ANSWER_RESULT) {
@@ -117,7 +158,12 @@ static void serve(struct stub_frame *frame, long kind, uint64_t token)
             struct stub_job *j = &area->jobs[done];
             uint64_t job_token = j->token;
             int is_fork = j->op == STUB_FORK;
+            struct stub_self *child = j->op == STUB_CLONE_HELD ? self_of((void *)j->args[1]) : NULL;
             result = run_job(frame, j);
+            if (child && result > 0) {
+                held = child;
+                clone = (uint32_t)job_token;
+            }
             if (is_fork && result == 0) {
                 stub_pdeathsig();
                 stub_slot = 0; /* it is the parent's, and not mapped here */
@@ -168,7 +214,7 @@ static int take_back(struct stub_slot *s)
         if (state == SLOT_TAKEN)
             __atomic_compare_exchange_n(&s->state, &state, SLOT_ASLEEP, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
         else
-            plain_call(SYS_futex, (uint64_t)&s->state, 0 /* FUTEX_WAIT */, SLOT_ASLEEP, 0, 0, 0);
+            plain_call(SYS_futex, (uint64_t)&s->state, FUTEX_WAIT, SLOT_ASLEEP, 0, 0, 0);
     }
 }
 
@@ -221,11 +267,11 @@ enum mask_outcome { MASK_ASK, MASK_CHANGED, MASK_RECALLED };
  */
 static enum mask_outcome change_mask(struct stub_frame *f, uint64_t *out_before)
 {
-    struct stub_mask *m = (struct stub_mask *)((char *)area_of(f) + STUB_MASK_OFFSET);
-    const uint64_t before = __atomic_load_n(&m->mask, __ATOMIC_RELAXED);
+    struct stub_self *self = self_of(f);
+    const uint64_t before = __atomic_load_n(&self->mask, __ATOMIC_RELAXED);
     uint64_t set = 0, after = before;
 
-    if (!__atomic_load_n(&m->lent, __ATOMIC_RELAXED) || f->r10 != sizeof(set))
+    if (!__atomic_load_n(&self->lent, __ATOMIC_RELAXED) || f->r10 != sizeof(set))
         return MASK_ASK;
     if (f->rsi) {
         if (stub_copy_word((uint64_t)&set, f->rsi) < 0)
@@ -246,10 +292,10 @@ static enum mask_outcome change_mask(struct stub_frame *f, uint64_t *out_before)
     }
     if (f->rdx && stub_copy_word(f->rdx, (uint64_t)&before) < 0)
         return MASK_ASK;
-    __atomic_store_n(&m->mask, after & ~UNBLOCKABLE, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&self->mask, after & ~UNBLOCKABLE, __ATOMIC_SEQ_CST);
     *out_before = before;
     f->rax = 0;
-    return __atomic_load_n(&m->lent, __ATOMIC_SEQ_CST) ? MASK_CHANGED : MASK_RECALLED;
+    return __atomic_load_n(&self->lent, __ATOMIC_SEQ_CST) ? MASK_CHANGED : MASK_RECALLED;
 }
 
 /* A call that the filter traps. */
@@ -291,11 +337,15 @@ static void stub_handler(int sig, void *info, struct stub_frame *frame)
         serve(frame, sig, 0);
 }
 
-/* A new thread in its own area; it returns into the guest through the copied frame. */
+/* A new thread in its own area; it returns into the guest through the copied frame. token 0: it was held. */
 void stub_child(struct stub_frame *frame, uint64_t token)
 {
-    stub_pdeathsig();
-    serve(frame, STUB_START, token);
+    if (!token) { /* a thread that is held, by now or up to now; its process has asked to be killed with us */
+        wait_until_free(self_of(frame));
+    } else {
+        stub_pdeathsig();
+        serve(frame, STUB_START, token);
+    }
 }
 
 /* ---- once, in the zygote ---- */
@@ -319,7 +369,7 @@ struct alt_stack {
 static void set_handlers(uint64_t area)
 {
     static const unsigned char signals[] = {4, 5, 7, 8, 11, 31, STUB_KICK_SIGNAL}; /* ILL TRAP BUS FPE SEGV SYS */
-    const struct alt_stack stack = {area + STUB_STACK_OFFSET, 0, STUB_MASK_OFFSET - STUB_STACK_OFFSET};
+    const struct alt_stack stack = {area + STUB_STACK_OFFSET, 0, STUB_SELF_OFFSET - STUB_STACK_OFFSET};
     /* SIGSEGV and SIGBUS stay open in the handler for the instructions that may fault there. */
     const struct action act = {(uint64_t)stub_handler,
                                FLAG_SIGINFO | FLAG_RESTORER | FLAG_ONSTACK | FLAG_RESTART | FLAG_NODEFER,
