@@ -373,15 +373,13 @@ static int clone_held(struct plat_thread *t, struct plat_thread *child, struct s
         job->token = atomic_fetch_add_explicit(&clones, 1, memory_order_relaxed) + 1U;
     while (!job->token);
     const pid_t tid = run_clone(t, job, &place);
-    if (tid > 0) {
-        placement_release(&place, tid);
-        child->frame = area_address(child->area) + (t->frame - area_address(t->area));
-        child->regs = *regs;
-    }
+    child->frame = area_address(child->area) + (t->frame - area_address(t->area));
+    child->regs = *regs;
     if (tid < 0 || !adopt(child, tid)) {
         child_discard(child);
         return tid < 0 ? tid : sc_thread_violation(t, "it names a new thread that is none of its own");
     }
+    placement_release(&place, tid);
     sc_thread_get(child);
     t->held = child;
     return 0;

@@ -26,7 +26,7 @@
  *
  * Trust. A report's arguments, the frame and the area lie in the guest's hands: each is read once and checked. A thread
  * that does what was not ordered has its process killed (sc_thread_violation()). Thread and process ids come from the
- * kernel (the notice's pid), never from a report.
+ * kernel: the notice's pid, or, for a new thread's, its word that the process has such a thread (clone.c).
  *
  * Locks: (c) constant after creation  (a) atomic  (o) the owner's: the worker that runs event() for the thread, or the
  * caller between plat_new() and plat_start(). No platform lock is held while calling out.
