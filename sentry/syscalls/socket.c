@@ -133,24 +133,18 @@ long sys_socketpair(struct task *t, const struct sysargs *a)
     int ret = split_type(&type, &flags, &cloexec);
     if (ret < 0)
         return ret;
-    if ((fds[0] = fd_reserve(t, 0)) < 0)
-        return fds[0];
-    ret = fds[1] = fd_reserve(t, 0);
+    ret = fd_reserve_pair(t, a->a[3], fds);
     if (ret < 0)
-        goto out_first;
-    ret = user_write(t, a->a[3], fds, sizeof(fds));
-    if (ret == 0)
-        ret = make_pair(t, (int)a->a[0], type, (int)a->a[2], flags, f);
-    if (ret < 0)
-        goto out_second;
+        return ret;
+    ret = make_pair(t, (int)a->a[0], type, (int)a->a[2], flags, f);
+    if (ret < 0) {
+        fd_unreserve(t, fds[1]);
+        fd_unreserve(t, fds[0]);
+        return ret;
+    }
     fd_install(t, fds[0], f[0], cloexec);
     fd_install(t, fds[1], f[1], cloexec);
     return 0;
-out_second:
-    fd_unreserve(t, fds[1]);
-out_first:
-    fd_unreserve(t, fds[0]);
-    return ret;
 }
 
 /* ---- names and connections ---- */
