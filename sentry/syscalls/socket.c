@@ -149,18 +149,30 @@ long sys_socketpair(struct task *t, const struct sysargs *a)
 
 /* ---- names and connections ---- */
 
+/* The socket and the name that bind(2) and connect(2) are given; *out_file is to be put if 0 is returned. */
+static int named_socket_arg(struct task *t, const struct sysargs *a, struct file **out_file, struct socket **out,
+                            struct sock_name *out_name)
+{
+    int ret = socket_arg(t, (int)a->a[0], out_file, out);
+
+    if (ret < 0)
+        return ret;
+    ret = sock_name_arg(t, a->a[1], (int)a->a[2], out_name);
+    if (ret < 0)
+        file_put(*out_file);
+    return ret;
+}
+
 long sys_bind(struct task *t, const struct sysargs *a)
 {
     struct sock_name name;
     struct socket *s;
     struct file *f;
 
-    int ret = socket_arg(t, (int)a->a[0], &f, &s);
+    int ret = named_socket_arg(t, a, &f, &s, &name);
     if (ret < 0)
         return ret;
-    ret = sock_name_arg(t, a->a[1], (int)a->a[2], &name);
-    if (ret == 0)
-        ret = s->ops->bind ? s->ops->bind(s, t, &name) : -EOPNOTSUPP;
+    ret = s->ops->bind ? s->ops->bind(s, t, &name) : -EOPNOTSUPP;
     file_put(f);
     return ret;
 }
@@ -185,12 +197,10 @@ long sys_connect(struct task *t, const struct sysargs *a)
     struct socket *s;
     struct file *f;
 
-    int ret = socket_arg(t, (int)a->a[0], &f, &s);
+    int ret = named_socket_arg(t, a, &f, &s, &name);
     if (ret < 0)
         return ret;
-    ret = sock_name_arg(t, a->a[1], (int)a->a[2], &name);
-    if (ret == 0)
-        ret = s->ops->connect ? s->ops->connect(s, t, &name, f->flags & O_NONBLOCK) : -EOPNOTSUPP;
+    ret = s->ops->connect ? s->ops->connect(s, t, &name, f->flags & O_NONBLOCK) : -EOPNOTSUPP;
     file_put(f);
     return ret;
 }
