@@ -2,6 +2,8 @@
 #include "platform/platform_ops.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
 
 static const struct platform_ops *ops;
@@ -207,4 +209,17 @@ void plat_block_end(void)
 {
     if (likely(ops))
         ops->block_end();
+}
+
+uint64_t platform_clone_flags(enum plat_clone_kind kind)
+{
+    switch (kind) {
+    case PLAT_CLONE_THREAD:
+        return CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    case PLAT_CLONE_VM:
+        return CLONE_VM | CLONE_PARENT | SIGCHLD;
+    case PLAT_CLONE_FORK:
+        break;
+    }
+    return CLONE_PARENT | SIGCHLD;
 }

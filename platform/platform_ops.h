@@ -47,3 +47,6 @@ struct platform_ops {
 
 extern const struct platform_ops ptrace_platform;
 extern const struct platform_ops seccomp_platform;
+
+/* The host's clone flags for a thread or process of that kind; a process is the sentry's child. */
+uint64_t platform_clone_flags(enum plat_clone_kind kind);

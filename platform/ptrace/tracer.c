@@ -8,10 +8,10 @@
 
 #include "lib/log.h"
 #include "lib/thread.h"
+#include "platform/platform_ops.h"
 
 #include <elf.h>
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
@@ -155,23 +155,10 @@ void request_set_fpstate(struct request *r)
 
 /* ---- new threads and processes ---- */
 
-static uint64_t clone_flags(enum plat_clone_kind kind)
-{
-    switch (kind) {
-    case PLAT_CLONE_THREAD:
-        return CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-    case PLAT_CLONE_VM:
-        return CLONE_VM | CLONE_PARENT | SIGCHLD;
-    case PLAT_CLONE_FORK:
-        break;
-    }
-    return CLONE_PARENT | SIGCHLD;
-}
-
 /* Has t make a child; the child is stopped when this returns. -errno or its tid. */
 static int64_t clone_host_thread(struct plat_thread *t, enum plat_clone_kind kind)
 {
-    const struct call c = {.nr = SYS_clone, .args = {clone_flags(kind)}};
+    const struct call c = {.nr = SYS_clone, .args = {platform_clone_flags(kind)}};
 
     int64_t tid = inject(t, &c);
     if (tid < 0)

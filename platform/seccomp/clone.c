@@ -17,6 +17,7 @@
 #include "platform/seccomp/internal.h"
 
 #include "lib/placement.h"
+#include "platform/platform_ops.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -198,19 +199,6 @@ static bool pending_told(struct pending *p, pid_t pid)
 
 /* ---- orders ---- */
 
-static uint64_t clone_flags(enum plat_clone_kind kind)
-{
-    switch (kind) {
-    case PLAT_CLONE_THREAD:
-        return CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-    case PLAT_CLONE_VM:
-        return CLONE_VM | CLONE_PARENT | SIGCHLD;
-    case PLAT_CLONE_FORK:
-        break;
-    }
-    return CLONE_PARENT | SIGCHLD;
-}
-
 static uint64_t clone_op(enum plat_clone_kind kind)
 {
     if (kind == PLAT_CLONE_FORK)
@@ -227,8 +215,10 @@ static uint64_t child_stack(const struct plat_thread *t, const struct plat_threa
 static struct stub_job clone_job(const struct plat_thread *t, const struct plat_thread *child,
                                  enum plat_clone_kind kind, const uint64_t *tls, uint64_t clear_tid)
 {
-    struct stub_job job = {
-        .op = clone_op(kind), .nr = SYS_clone, .args = {clone_flags(kind) | (tls ? CLONE_SETTLS : 0)}, .close_fd = -1};
+    struct stub_job job = {.op = clone_op(kind),
+                           .nr = SYS_clone,
+                           .args = {platform_clone_flags(kind) | (tls ? CLONE_SETTLS : 0)},
+                           .close_fd = -1};
 
     if (kind != PLAT_CLONE_FORK)
         job.args[1] = child_stack(t, child);
