@@ -228,6 +228,9 @@ struct inode *inode_get(struct inode *i);
 void inode_put(struct inode *i);
 /* Fills from the inode's own fields: what a NULL getattr does. */
 void inode_fill_stat(struct inode *i, struct kstat *st);
+/* The same with the lock held that guards i's attributes; and the taking over of a new mode, owner and group. */
+void inode_fill_stat_locked(struct inode *i, struct kstat *st);
+void inode_note_owner_locked(struct inode *i, const struct iattr *a);
 int inode_getattr(struct inode *i, struct kstat *st) must_check;
 
 struct dentry *dentry_get(struct dentry *d);

@@ -369,12 +369,7 @@ static int tmpfs_setattr(struct inode *i, const struct iattr *a)
     else if ((a->valid & ATTR_MODE) && ((i->mode ^ a->mode) & 0111) && tmpfs_sealed(i, F_SEAL_EXEC))
         ret = -EPERM;
     if (ret == 0) {
-        if (a->valid & ATTR_MODE)
-            i->mode = (i->mode & S_IFMT) | (a->mode & 07777);
-        if (a->valid & ATTR_UID)
-            i->uid = a->uid;
-        if (a->valid & ATTR_GID)
-            i->gid = a->gid;
+        inode_note_owner_locked(i, a);
         set_times(i, a);
     }
     unlock(&i->lock);
