@@ -94,12 +94,19 @@ static void prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token,
     stack[2] = token;
 }
 
-/* Both sides store their word before they look at the other's. */
+#define HELD_YIELDS 8
+
+/*
+ * Mostly the child runs before its parent is let go on, on the same processor. To sleep would have it woken on another
+ * one, which takes longer than all that it waits for. Both sides store their word before they look at the other's.
+ */
 static void wait_until_free(struct stub_self *s)
 {
     const uint32_t clone = __atomic_load_n(&s->held, __ATOMIC_SEQ_CST);
 
-    if (!clone)
+    for (int i = 0; i < HELD_YIELDS && __atomic_load_n(&s->held, __ATOMIC_SEQ_CST); i++)
+        plain_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+    if (!clone || !__atomic_load_n(&s->held, __ATOMIC_SEQ_CST))
         return;
     __atomic_store_n(&s->waiting, clone, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&s->held, __ATOMIC_SEQ_CST))
