@@ -9,7 +9,6 @@
 
 #include "lib/lock.h"
 #include "lib/log.h"
-#include "lib/thread.h"
 #include "sentry/kernel/locking.h"
 #include "sentry/kernel/wait.h"
 
@@ -107,9 +106,16 @@ static void *timer_thread(void *arg unused_arg)
 
 static void start_thread(void)
 {
-    started = thread_start_detached(timer_thread, NULL, TIMER_STACK) == 0;
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, TIMER_STACK);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    started = pthread_create(&thread, &attr, timer_thread, NULL) == 0;
     if (!started)
         log_debug("cannot start the timer thread; the next timer tries again");
+    pthread_attr_destroy(&attr);
 }
 
 void ktimer_init(struct ktimer *t, void (*fn)(struct ktimer *t))

@@ -169,8 +169,6 @@ static struct plat_resume on_syscall(struct task *t, const struct plat_event *ev
     struct sysargs a = call_of(ev);
     long ret;
 
-    if (unlikely(ev->mask_recalled))
-        signal_mask_recalled(t, ev->mask);
     if (unlikely(strace_on())) {
         ret = call_traced(t, &a);
     } else {
@@ -210,10 +208,7 @@ static struct plat_resume on_start(struct task *t)
     return finish_stop(t);
 }
 
-/*
- * The parent links the child into the tables after the host thread exists; wait for that. A guest that tampers with its
- * stub may make a call before it.
- */
+/* The parent links the child into the tables after the host thread exists; wait for that. */
 static void wait_until_born(struct task *t)
 {
     while (!atomic_load(&t->born)) {
@@ -224,11 +219,14 @@ static void wait_until_born(struct task *t)
 }
 
 /* False if the task was taken over because its host process is dead. */
-static bool enter_sentry(struct task *t)
+static bool enter_sentry(struct task *t, const struct plat_event *ev)
 {
-    if (unlikely(!atomic_load(&t->born)))
+    if (ev->kind == PLAT_EV_START)
         wait_until_born(t);
-    return atomic_exchange(&t->in_guest, false);
+    if (!atomic_exchange(&t->in_guest, false) && atomic_load(&t->born))
+        return false;
+    atomic_store(&t->born, true);
+    return true;
 }
 
 struct plat_resume sentry_event(void *cookie, struct plat_thread *pt unused_arg, const struct plat_event *ev)
@@ -236,7 +234,7 @@ struct plat_resume sentry_event(void *cookie, struct plat_thread *pt unused_arg,
     struct task *t = cookie;
     struct plat_resume r;
 
-    if (unlikely(!enter_sentry(t)))
+    if (unlikely(!enter_sentry(t, ev)))
         return resume(PLAT_GONE, 0);
     current = t;
     switch (ev->kind) {

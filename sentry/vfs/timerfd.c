@@ -51,19 +51,32 @@ static void expired(struct ktimer *k)
 }
 
 /* Takes the expirations, and has the timer wake for the next ones. */
-static bool try_take(struct file *f, void *out_ticks)
+static bool take(struct timerfd *tf, uint64_t *out)
 {
-    struct timerfd *tf = f->priv;
-
     lock(&tf->lock);
     advance(tf);
-    const uint64_t ticks = tf->ticks;
+    *out = tf->ticks;
     tf->ticks = 0;
-    if (ticks && tf->expiry)
+    if (*out && tf->expiry)
         ktimer_arm(&tf->timer, tf->expiry);
     unlock(&tf->lock);
-    *(uint64_t *)out_ticks = ticks;
-    return ticks > 0;
+    return *out > 0;
+}
+
+static int wait_and_take(struct timerfd *tf, uint64_t *out)
+{
+    struct waiter w;
+    int ret = 0;
+
+    waiter_init_task(&w, current);
+    waitq_add(&tf->wq, &w);
+    while (!take(tf, out)) {
+        ret = task_sleep(current, NO_DEADLINE);
+        if (ret < 0)
+            break;
+    }
+    waitq_remove(&w);
+    return ret;
 }
 
 static ssize_t timerfd_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
@@ -73,9 +86,13 @@ static ssize_t timerfd_read(struct file *f, struct uio *u, int64_t *pos unused_a
 
     if (u->left < sizeof(ticks))
         return -EINVAL;
-    int ret = file_retry(f, u, &tf->wq, EPOLLIN, try_take, &ticks);
-    if (ret < 0)
-        return ret;
+    if (!take(tf, &ticks)) {
+        if ((f->flags & O_NONBLOCK) || !current)
+            return -EAGAIN;
+        int ret = wait_and_take(tf, &ticks);
+        if (ret < 0)
+            return ret;
+    }
     return uio_copy_out(u, &ticks, sizeof(ticks)) == sizeof(ticks) ? (ssize_t)sizeof(ticks) : -EFAULT;
 }
 
@@ -112,7 +129,7 @@ int timerfd_new(clockid_t clock, unsigned flags, struct file **out)
     waitq_init(&tf->wq);
     ktimer_init(&tf->timer, expired);
     tf->clock = clock;
-    int ret = file_new_anon("anon_inode:[timerfd]", &timerfd_ops, FMODE_READ | FMODE_STREAM | FMODE_NOWAIT,
+    int ret = file_new_anon("anon_inode:[timerfd]", &timerfd_ops, FMODE_READ | FMODE_STREAM,
                             O_RDWR | (flags & O_NONBLOCK), 0600, tf, out);
     if (ret < 0) {
         lock_destroy(&tf->lock);
