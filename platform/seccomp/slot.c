@@ -206,6 +206,13 @@ bool slot_posted(const struct plat_thread *t)
     return __atomic_load_n(&t->slot->state, __ATOMIC_ACQUIRE) == SLOT_POSTED;
 }
 
+/* The guest may have gone to sleep since the call was taken. */
+static void end_call(struct stub_slot *s, uint32_t state)
+{
+    if (__atomic_exchange_n(&s->state, state, __ATOMIC_SEQ_CST) == SLOT_ASLEEP)
+        syscall(SYS_futex, &s->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 /* Takes the posted call of t as its stop. False: it was taken back, or t is being killed. */
 static bool take(struct plat_thread *t)
 {
@@ -225,7 +232,7 @@ static bool take(struct plat_thread *t)
         expect(t);
         if (atomic_load(&t->kick))
             sc_thread_send_kick(t);
-        __atomic_store_n(&s->state, SLOT_REFUSED, __ATOMIC_SEQ_CST);
+        end_call(s, SLOT_REFUSED);
         return false;
     }
     t->event = (struct plat_event){
@@ -248,9 +255,6 @@ bool slot_serve(struct plat_thread *t)
 
 void slot_answer(struct plat_thread *t, int64_t value)
 {
-    struct stub_slot *s = t->slot;
-
-    __atomic_store_n(&s->result, value, __ATOMIC_RELAXED);
-    if (__atomic_exchange_n(&s->state, SLOT_DONE, __ATOMIC_SEQ_CST) == SLOT_ASLEEP)
-        syscall(SYS_futex, &s->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    __atomic_store_n(&t->slot->result, value, __ATOMIC_RELAXED);
+    end_call(t->slot, SLOT_DONE);
 }
