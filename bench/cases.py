@@ -15,6 +15,7 @@ MICRO = [
     ("getpid", None, "the cheapest system call"),
     ("read1", None, "read of one byte"),
     ("pipe_write", None, "write of 64 bytes to a pipe"),
+    ("pipe_block", None, "write of 10 KiB to a process that reads"),
     ("pipe_pingpong", None, "a byte to another process and back"),
     ("futex_pingpong", None, "two threads wake each other"),
     ("signal_self", None, "send a signal to oneself"),

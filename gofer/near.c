@@ -5,6 +5,8 @@
  */
 #include "gofer/server.h"
 
+#include "lib/placement.h"
+
 #include <errno.h>
 #include <sched.h>
 
@@ -12,8 +14,7 @@ static cpu_set_t allowed; /* empty: not known, and left as it is */
 
 void gofer_near_init(void)
 {
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-        CPU_ZERO(&allowed);
+    (void)placement_allowed(&allowed);
 }
 
 int op_near(struct conn *c unused_arg, struct wirebuf *in, struct wirebuf *out unused_arg)

@@ -48,6 +48,9 @@ struct plat_event {
     uint64_t args[6]; /* PLAT_EV_SYSCALL */
     uint64_t ip;      /* PLAT_EV_SYSCALL: address of the instruction after the system call instruction */
     siginfo_t info;   /* PLAT_EV_SIGNAL: si_signo, si_code, si_addr (and si_trapno etc.) as the host kernel gave them */
+    bool mask_recalled; /* PLAT_EV_SYSCALL: an rt_sigprocmask(2) that met plat_recall_mask(), which may have told the
+                           mask after it; before it, it was `mask` */
+    uint64_t mask;
     struct fault fault; /* PLAT_EV_SIGNAL: what a host that says no more than info leaves to be guessed */
 };
 
@@ -139,9 +142,10 @@ enum plat_clone_kind {
 /*
  * Makes a new guest thread out of the stopped thread t, which must be stopped in a system call. The child starts with
  * child_regs and t's FP state; if tls is not NULL its TLS register is set to *tls (else it inherits t's). With native
- * futexes, the host clears the word at clear_tid (0: none) and wakes a waiter when the child ends. Its first
- * event is PLAT_EV_START (from a worker, with `cookie`), after which it runs; process_cookie is used for the two
- * process kinds. Returns -errno with nothing made (-EAGAIN, -ENOMEM as the host said).
+ * futexes, the host clears the word at clear_tid (0: none) and wakes a waiter when the child ends. A process
+ * begins with PLAT_EV_START (from a worker, with `cookie`), after which it runs; a thread may begin so, or run without
+ * an event from when t goes on. process_cookie is used for the two process kinds. Returns -errno with nothing made
+ * (-EAGAIN, -ENOMEM as the host said).
  */
 int plat_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs, const uint64_t *tls,
                uint64_t clear_tid, void *cookie, void *process_cookie, struct plat_thread **out) must_check;
@@ -239,6 +243,18 @@ int plat_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t 
 uint64_t plat_robust_list(const struct plat_thread *t);
 
 /*
+ * Lends t's thread its signal mask: from when it goes on it may change it by rt_sigprocmask(2) without an event. A
+ * thread that plat_clone() makes out of it has its mask lent too. False: not here, not now; nothing has changed.
+ */
+bool plat_lend_mask(struct plat_thread *t, uint64_t mask) must_check;
+
+/*
+ * Takes the mask back. Any thread may call it while it holds a reference, but no two at a time for one t. *out_mask is
+ * the guest's word. -errno: t's process is gone.
+ */
+int plat_recall_mask(struct plat_thread *t, uint64_t *out_mask) must_check;
+
+/*
  * Copies between sentry memory and the guest memory of t. Any thread may call them while t is stopped or blocked in
  * event() (t's owner may be another worker). Return the bytes copied, which are fewer than len where the guest range
  * ends early, or -EFAULT if none was, or -ESRCH if the process is gone.
@@ -246,9 +262,13 @@ uint64_t plat_robust_list(const struct plat_thread *t);
 ssize_t plat_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len) must_check;
 ssize_t plat_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len) must_check;
 
-/* Scatter forms: one host call for many guest ranges. n ≤ IOV_MAX. The guest iov_base is a guest address. */
-ssize_t plat_copy_in_v(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n) must_check;
-ssize_t plat_copy_out_v(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest,
+/*
+ * Scatter forms: one host call for n ranges of the sentry's and n_guest of the guest's, whose iov_base is a guest
+ * address; both ≤ IOV_MAX. The shorter of the two sums is the length of the copy.
+ */
+ssize_t plat_copy_in_v(struct plat_thread *t, const struct iovec *dst, size_t n, const struct iovec *guest,
+                       size_t n_guest) must_check;
+ssize_t plat_copy_out_v(struct plat_thread *t, const struct iovec *guest, size_t n_guest, const struct iovec *src,
                         size_t n) must_check;
 
 /* The range [*start, *end) of guest addresses that belongs to the stub: refused to the guest, hidden in /proc maps. */

@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -225,11 +226,25 @@ _Noreturn static void become_stub(int program_fd, int socket_fd, int socket_at, 
  * With vfork(2): copying our memory, and then each page that either side writes, would take longer than all the rest.
  * What the child changes besides, descriptors, limits and credentials, is its own.
  */
-pid_t jail_spawn_stub(int program_fd, int socket_fd, int socket_at, unsigned max_files)
+pid_t jail_spawn_stub(int program_fd, int socket_at, unsigned max_files, int *out_socket)
 {
-    pid_t pid = vfork();
+    int pair[2];
 
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        int ret = -errno;
+        close(program_fd);
+        return ret;
+    }
+    pid_t pid = vfork();
     if (pid == 0)
-        become_stub(program_fd, socket_fd, socket_at, max_files);
-    return pid < 0 ? -errno : pid;
+        become_stub(program_fd, pair[1], socket_at, max_files);
+    if (pid < 0)
+        pid = -errno;
+    close(program_fd);
+    close(pair[1]);
+    if (pid < 0)
+        close(pair[0]);
+    else
+        *out_socket = pair[0];
+    return pid;
 }

@@ -32,12 +32,12 @@ int jail_drop_privileges(void) must_check;
 int jail_keep_capabilities(const int *keep, size_t count) must_check;
 
 /*
- * Starts the program in program_fd as a platform's first stub, with one descriptor, socket_fd's, at number `socket_at`;
- * max_files 0 leaves that limit alone. It has no privileges, no environment and no signal blocked; it dies with us, and
- * first of all when memory runs out. Returns once the program runs or the child has given up, which shows as a hang-up
- * of the socket: pid or -errno.
+ * Starts the program in program_fd, which is used up, as a platform's first stub. It has one descriptor, at number
+ * `socket_at`: a socket whose other end is *out_socket. max_files 0 leaves that limit alone. It has no privileges, no
+ * environment and no signal blocked; it dies with us, and first of all when memory runs out. Returns once the program
+ * runs or the child has given up, which shows as a hang-up of the socket: pid or -errno.
  */
-pid_t jail_spawn_stub(int program_fd, int socket_fd, int socket_at, unsigned max_files) must_check;
+pid_t jail_spawn_stub(int program_fd, int socket_at, unsigned max_files, int *out_socket) must_check;
 
 /*
  * The last step of a lock-in in the test build of tests/escape (preset escape), where code of the test tries what a

@@ -1,5 +1,13 @@
 #include "lib/placement.h"
 
+unsigned placement_allowed(cpu_set_t *out)
+{
+    if (sched_getaffinity(0, sizeof(*out), out) == 0)
+        return (unsigned)CPU_COUNT(out);
+    CPU_ZERO(out);
+    return 1;
+}
+
 void placement_hold(struct placement *p, pid_t tid)
 {
     const int cpu = sched_getcpu();

@@ -14,6 +14,8 @@ struct placement {
     bool held;
 };
 
+/* How many processors the caller may run on; 1, and an empty set, if the host does not tell. */
+unsigned placement_allowed(cpu_set_t *out);
 /* tid (0: the caller) runs on this processor only, until placement_release(). What does not work is left undone. */
 void placement_hold(struct placement *p, pid_t tid);
 void placement_release(const struct placement *p, pid_t tid);

@@ -2,6 +2,8 @@
 #include "platform/platform_ops.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
 
 static const struct platform_ops *ops;
@@ -148,31 +150,43 @@ int plat_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t 
 
 ssize_t plat_copy_in(struct plat_thread *t, void *dst, uint64_t src, size_t len)
 {
-    const struct iovec guest = {.iov_base = (void *)(uintptr_t)src, .iov_len = len};
+    const struct iovec local = {dst, len}, guest = {(void *)(uintptr_t)src, len};
 
-    return ops->copy_in(t, dst, len, &guest, 1);
+    return ops->copy_in(t, &local, 1, &guest, 1);
 }
 
 ssize_t plat_copy_out(struct plat_thread *t, uint64_t dst, const void *src, size_t len)
 {
-    const struct iovec guest = {.iov_base = (void *)(uintptr_t)dst, .iov_len = len};
+    const struct iovec local = {(void *)(uintptr_t)src, len}, guest = {(void *)(uintptr_t)dst, len};
 
-    return ops->copy_out(t, src, len, &guest, 1);
+    return ops->copy_out(t, &guest, 1, &local, 1);
 }
 
-ssize_t plat_copy_in_v(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n)
+ssize_t plat_copy_in_v(struct plat_thread *t, const struct iovec *dst, size_t n, const struct iovec *guest,
+                       size_t n_guest)
 {
-    return ops->copy_in(t, dst, len, guest, n);
+    return ops->copy_in(t, dst, n, guest, n_guest);
 }
 
-ssize_t plat_copy_out_v(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n)
+ssize_t plat_copy_out_v(struct plat_thread *t, const struct iovec *guest, size_t n_guest, const struct iovec *src,
+                        size_t n)
 {
-    return ops->copy_out(t, src, len, guest, n);
+    return ops->copy_out(t, guest, n_guest, src, n);
 }
 
 uint64_t plat_robust_list(const struct plat_thread *t)
 {
     return ops->robust_list ? ops->robust_list(t) : 0;
+}
+
+bool plat_lend_mask(struct plat_thread *t, uint64_t mask)
+{
+    return ops->lend_mask && ops->lend_mask(t, mask);
+}
+
+int plat_recall_mask(struct plat_thread *t, uint64_t *out_mask)
+{
+    return ops->recall_mask(t, out_mask);
 }
 
 void plat_stub_range(const struct plat_thread *t, uint64_t *start, uint64_t *end)
@@ -195,4 +209,17 @@ void plat_block_end(void)
 {
     if (likely(ops))
         ops->block_end();
+}
+
+uint64_t platform_clone_flags(enum plat_clone_kind kind)
+{
+    switch (kind) {
+    case PLAT_CLONE_THREAD:
+        return CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    case PLAT_CLONE_VM:
+        return CLONE_VM | CLONE_PARENT | SIGCHLD;
+    case PLAT_CLONE_FORK:
+        break;
+    }
+    return CLONE_PARENT | SIGCHLD;
 }

@@ -32,10 +32,13 @@ struct platform_ops {
     int (*lend_fd)(struct plat_thread *t, int fd); /* NULL: never possible */
     int (*mmap_batch)(struct plat_thread *t, const struct plat_mapping *maps, size_t n);
     int (*cmpxchg32)(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen);
-    /* One sentry buffer and n guest ranges; out: to the guest. */
-    ssize_t (*copy_in)(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n);
-    ssize_t (*copy_out)(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n);
-    uint64_t (*robust_list)(const struct plat_thread *t); /* NULL: no native futexes */
+    ssize_t (*copy_in)(struct plat_thread *t, const struct iovec *dst, size_t n, const struct iovec *guest,
+                       size_t n_guest);
+    ssize_t (*copy_out)(struct plat_thread *t, const struct iovec *guest, size_t n_guest, const struct iovec *src,
+                        size_t n);
+    uint64_t (*robust_list)(const struct plat_thread *t);    /* NULL: no native futexes */
+    bool (*lend_mask)(struct plat_thread *t, uint64_t mask); /* NULL: never */
+    int (*recall_mask)(struct plat_thread *t, uint64_t *out_mask);
     void (*stub_range)(const struct plat_thread *t, uint64_t *start, uint64_t *end);
     const struct plat_layout *(*layout)(void);
     void (*block_begin)(void);
@@ -44,3 +47,6 @@ struct platform_ops {
 
 extern const struct platform_ops ptrace_platform;
 extern const struct platform_ops seccomp_platform;
+
+/* The host's clone flags for a thread or process of that kind; a process is the sentry's child. */
+uint64_t platform_clone_flags(enum plat_clone_kind kind);

@@ -111,21 +111,10 @@ int image_greet(const char **out_why)
 
 int image_make_zygote(const char **out_why)
 {
-    int pair[2];
-
     *out_why = "cannot make the stub program";
     int memfd = image_memfd();
     if (memfd < 0)
         return memfd;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-        int ret = -errno;
-        close(memfd);
-        return ret;
-    }
-    pid_t pid = jail_spawn_stub(memfd, pair[1], IMAGE_SOCKET_FD, 0);
-    close(memfd);
-    close(pair[1]);
-    image.send_fd = pair[0];
-    image.zygote = pid;
-    return pid < 0 ? pid : 0;
+    image.zygote = jail_spawn_stub(memfd, IMAGE_SOCKET_FD, 0, &image.send_fd);
+    return image.zygote < 0 ? image.zygote : 0;
 }

@@ -7,7 +7,8 @@
  * the tracer as a struct request and waits.
  *
  *   image.c   the tiny program in each stub process, and the making of the zygote
- *   tracer.c  the tracer thread: waiting, requests, host calls by injection
+ *   tracer.c  the tracer thread: waiting, requests, new threads and processes
+ *   inject.c  host calls in a stopped thread's name
  *   worker.c  the workers and the queue of stopped threads
  *   ops.c     the table of struct platform_ops
  *   ARCH.c    registers
@@ -87,19 +88,26 @@ int64_t tracer_call(void (*fn)(struct request *r), struct plat_thread *t, void *
 void tracer_resume(struct plat_thread *t);
 void tracer_wake(void);
 /* On the tracer only: */
+/* Waits for the next stop of t. False: it has ended (and was noted). */
+bool tracer_wait_stop(struct plat_thread *t, int *out_status);
+void request_clone(struct request *r);
+void request_new_process(struct request *r);
+void request_get_fpstate(struct request *r);
+void request_set_fpstate(struct request *r);
+
+/* inject.c, on the tracer only */
 struct call {
     long nr;
     uint64_t args[6];
 };
+/* The result of the host call that t makes, or -ESRCH if it has ended. */
 int64_t inject(struct plat_thread *t, const struct call *c);
-void request_clone(struct request *r);
-void request_new_process(struct request *r);
+/* Sends a stopped thread to its end, which is not waited for. from: registers of any thread of its process. */
+void inject_exit(pid_t tid, const struct regs *from);
 void request_host_call(struct request *r);
 void request_map(struct request *r);
 void request_cmpxchg(struct request *r);
 void request_exit_thread(struct request *r);
-void request_get_fpstate(struct request *r);
-void request_set_fpstate(struct request *r);
 
 struct clone_request {
     enum plat_clone_kind kind;

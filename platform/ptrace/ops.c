@@ -276,26 +276,24 @@ static ssize_t copy_result(ssize_t n)
     return errno == ESRCH ? -ESRCH : -EFAULT;
 }
 
-static ssize_t pt_copy_in(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n)
+static ssize_t pt_copy_in(struct plat_thread *t, const struct iovec *dst, size_t n, const struct iovec *guest,
+                          size_t n_guest)
 {
-    struct iovec local = {dst, len};
-
     pthread_rwlock_rdlock(&pid_lock);
     ssize_t got = -ESRCH;
     if (!atomic_load(&t->gone))
-        got = copy_result(process_vm_readv(t->tid, &local, 1, guest, n, 0));
+        got = copy_result(process_vm_readv(t->tid, dst, n, guest, n_guest, 0));
     pthread_rwlock_unlock(&pid_lock);
     return got;
 }
 
-static ssize_t pt_copy_out(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n)
+static ssize_t pt_copy_out(struct plat_thread *t, const struct iovec *guest, size_t n_guest, const struct iovec *src,
+                           size_t n)
 {
-    struct iovec local = {(void *)src, len};
-
     pthread_rwlock_rdlock(&pid_lock);
     ssize_t got = -ESRCH;
     if (!atomic_load(&t->gone))
-        got = copy_result(process_vm_writev(t->tid, &local, 1, guest, n, 0));
+        got = copy_result(process_vm_writev(t->tid, src, n, guest, n_guest, 0));
     pthread_rwlock_unlock(&pid_lock);
     return got;
 }

@@ -3,22 +3,18 @@
  *
  * It sleeps in sigwaitinfo() for SIGCHLD (a tracee stopped or ended) and WAKE_SIGNAL (there is a request or a kick).
  * Both are blocked in every thread, so neither can be missed between a look and the sleep.
- *
- * Host calls are injected: the stopped thread gets the registers of the wanted call at the image's system call
- * instruction, runs to the breakpoint behind it, and gets its own registers back when it is resumed.
  */
 #include "platform/ptrace/internal.h"
 
 #include "lib/log.h"
+#include "lib/thread.h"
+#include "platform/platform_ops.h"
 
 #include <elf.h>
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ptrace.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -105,8 +101,7 @@ static pid_t wait_locked(pid_t tid, int *status, int flags, struct rusage *ru)
     return got;
 }
 
-/* Waits for the next stop of t. False: it has ended (and was noted). */
-static bool wait_stop(struct plat_thread *t, int *status)
+bool tracer_wait_stop(struct plat_thread *t, int *status)
 {
     siginfo_t info;
 
@@ -124,167 +119,6 @@ static bool wait_stop(struct plat_thread *t, int *status)
             return true;
         note_end(t, *status, &ru);
         return false;
-    }
-}
-
-/* ---- injection ---- */
-
-/* Runs t from regs up to the breakpoint. 0, -ESRCH, or -EFAULT when it faulted on the way. */
-static int run_to_breakpoint(struct plat_thread *t, const struct regs *regs)
-{
-    int status;
-
-    if (atomic_load(&t->gone))
-        return -ESRCH;
-    int ret = arch_store_regs(t->tid, regs);
-    if (ret < 0)
-        return ret;
-    for (;;) {
-        if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
-            return -ESRCH;
-        if (!wait_stop(t, &status))
-            return -ESRCH;
-        int sig = WSTOPSIG(status), event = status >> 16;
-        if (event)
-            continue; /* an interrupt, or a clone event: the caller asks for its message afterwards */
-        if (sig == SIGTRAP)
-            return 0;
-        if (sig == SIGSEGV || sig == SIGBUS)
-            return -EFAULT;
-    }
-}
-
-static int64_t result_of(struct plat_thread *t)
-{
-    struct regs after;
-
-    int ret = arch_fetch_regs(t->tid, &after);
-    return ret < 0 ? ret : (int64_t)*regs_result(&after);
-}
-
-int64_t inject(struct plat_thread *t, const struct call *c)
-{
-    struct regs regs = t->regs;
-
-    arch_set_call(&regs, image.syscall_ip, c);
-    int ret = run_to_breakpoint(t, &regs);
-    return ret < 0 ? ret : result_of(t);
-}
-
-void request_cmpxchg(struct request *r)
-{
-    struct cmpxchg_request *c = r->arg;
-    struct regs regs = r->t->regs;
-
-    arch_set_cmpxchg(&regs, image.cmpxchg_ip, c);
-    r->result = run_to_breakpoint(r->t, &regs);
-    if (r->result == 0)
-        c->seen = (uint32_t)result_of(r->t);
-}
-
-void request_host_call(struct request *r)
-{
-    r->result = inject(r->t, r->arg);
-}
-
-void request_exit_thread(struct request *r)
-{
-    struct regs regs = r->t->regs;
-    const struct call c = {.nr = SYS_exit};
-
-    arch_set_call(&regs, image.syscall_ip, &c);
-    if (!atomic_load(&r->t->gone) && arch_store_regs(r->t->tid, &regs) == 0)
-        ptrace(PTRACE_CONT, r->t->tid, NULL, NULL);
-}
-
-/* ---- descriptors for mappings ---- */
-
-static int copy_to_stub(struct plat_thread *t, uint64_t dst, const void *src, size_t len)
-{
-    struct iovec local = {(void *)src, len}, remote = {(void *)(uintptr_t)dst, len};
-
-    return process_vm_writev(t->tid, &local, 1, &remote, 1, 0) == (ssize_t)len ? 0 : -ESRCH;
-}
-
-static int send_descriptor(int fd)
-{
-    char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec iov = {&byte, 1};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-    *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-    memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-    return sendmsg(image.send_fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ? 0 : -errno;
-}
-
-/* What the stub's recvmsg needs, laid out in its scratch page. */
-struct receive_block {
-    struct msghdr msg;
-    struct iovec iov;
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    char byte;
-};
-
-/* Gives the stub a copy of our fd; returns its number there. */
-static int64_t donate(struct plat_thread *t, int fd)
-{
-    const uint64_t at = image.scratch;
-    struct receive_block b = {
-        .msg = {.msg_iov = (void *)(uintptr_t)(at + offsetof(struct receive_block, iov)),
-                .msg_iovlen = 1,
-                .msg_control = (void *)(uintptr_t)(at + offsetof(struct receive_block, control)),
-                .msg_controllen = sizeof(b.control)},
-        .iov = {(void *)(uintptr_t)(at + offsetof(struct receive_block, byte)), 1},
-    };
-    int ret = copy_to_stub(t, at, &b, sizeof(b));
-    if (ret == 0)
-        ret = send_descriptor(fd);
-    if (ret < 0)
-        return ret;
-    const struct call receive = {.nr = SYS_recvmsg, .args = {IMAGE_SOCKET_FD, at, MSG_DONTWAIT | MSG_CMSG_CLOEXEC}};
-    int64_t n = inject(t, &receive);
-    if (n < 0) { /* do not leave it to the next one */
-        char drop;
-        recv(image.send_fd, &drop, 1, MSG_DONTWAIT);
-        return n;
-    }
-    int got;
-    struct iovec local = {&got, sizeof(got)},
-                 remote = {(void *)(uintptr_t)(at + offsetof(struct receive_block, control) + CMSG_LEN(0)),
-                           sizeof(got)};
-    if (process_vm_readv(t->tid, &local, 1, &remote, 1, 0) != sizeof(got))
-        return -ESRCH;
-    return got;
-}
-
-static int64_t map_one(struct plat_thread *t, const struct plat_mapping *m)
-{
-    int64_t fd = -1;
-
-    if (m->fd >= 0) {
-        fd = donate(t, m->fd);
-        if (fd < 0)
-            return fd;
-    }
-    const struct call map = {.nr = SYS_mmap,
-                             .args = {m->addr, m->len, (uint64_t)m->prot, (uint64_t)m->flags, (uint64_t)fd, m->off}};
-    int64_t addr = inject(t, &map);
-    if (fd >= 0) {
-        const struct call close_fd = {.nr = SYS_close, .args = {(uint64_t)fd}};
-        inject(t, &close_fd);
-    }
-    return addr;
-}
-
-void request_map(struct request *r)
-{
-    struct map_request *m = r->arg;
-
-    for (size_t i = 0; i < m->n && r->result >= 0; i++) {
-        m->last = map_one(r->t, &m->maps[i]);
-        if (m->last < 0 && m->last >= -4095)
-            r->result = m->last;
     }
 }
 
@@ -321,23 +155,10 @@ void request_set_fpstate(struct request *r)
 
 /* ---- new threads and processes ---- */
 
-static uint64_t clone_flags(enum plat_clone_kind kind)
-{
-    switch (kind) {
-    case PLAT_CLONE_THREAD:
-        return CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-    case PLAT_CLONE_VM:
-        return CLONE_VM | CLONE_PARENT | SIGCHLD;
-    case PLAT_CLONE_FORK:
-        break;
-    }
-    return CLONE_PARENT | SIGCHLD;
-}
-
 /* Has t make a child; the child is stopped when this returns. -errno or its tid. */
 static int64_t clone_host_thread(struct plat_thread *t, enum plat_clone_kind kind)
 {
-    const struct call c = {.nr = SYS_clone, .args = {clone_flags(kind)}};
+    const struct call c = {.nr = SYS_clone, .args = {platform_clone_flags(kind)}};
 
     int64_t tid = inject(t, &c);
     if (tid < 0)
@@ -384,14 +205,8 @@ void request_clone(struct request *r)
         return;
     }
     r->result = finish_clone(r->t, c, (pid_t)tid);
-    if (r->result < 0) {
-        /* A thread cannot be killed alone, but it can be sent to exit. */
-        struct regs regs = r->t->regs;
-        const struct call bye = {.nr = SYS_exit};
-        arch_set_call(&regs, image.syscall_ip, &bye);
-        if (arch_store_regs((pid_t)tid, &regs) == 0)
-            ptrace(PTRACE_CONT, (pid_t)tid, NULL, NULL);
-    }
+    if (r->result < 0)
+        inject_exit((pid_t)tid, &r->t->regs); /* a thread cannot be killed alone */
 }
 
 void request_new_process(struct request *r)
@@ -579,7 +394,7 @@ static int seize_zygote(void)
     if (ptrace(PTRACE_SEIZE, image.zygote, NULL, (void *)options) < 0 ||
         ptrace(PTRACE_INTERRUPT, image.zygote, NULL, NULL) < 0)
         return -errno;
-    if (!wait_stop(zygote, &status))
+    if (!tracer_wait_stop(zygote, &status))
         return -ESRCH;
     return arch_fetch_regs(zygote->tid, &zygote->regs);
 }
@@ -611,14 +426,11 @@ static void *tracer_main(void *arg)
 
 int tracer_start(void)
 {
-    pthread_t thread;
-
     for (size_t i = 0; i < HASH_SIZE; i++)
         list_init(&by_tid[i]);
-    int ret = pthread_create(&thread, NULL, tracer_main, NULL);
-    if (ret)
-        return -ret;
-    pthread_detach(thread);
+    int ret = thread_start_detached(tracer_main, NULL, 0);
+    if (ret < 0)
+        return ret;
     pthread_mutex_lock(&request_lock);
     while (!started)
         pthread_cond_wait(&request_done, &request_lock);

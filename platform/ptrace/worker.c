@@ -4,10 +4,8 @@
  */
 #include "platform/ptrace/internal.h"
 
+#include "lib/thread.h"
 #include "platform/ptrace/worker.h"
-
-#include <errno.h>
-#include <sys/syscall.h>
 
 #define WORKER_STACK (256u << 10)
 
@@ -62,15 +60,7 @@ static void *worker_main(void *arg)
 
 int worker_start(void)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, WORKER_STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int ret = pthread_create(&thread, &attr, worker_main, NULL);
-    pthread_attr_destroy(&attr);
-    return -ret;
+    return thread_start_detached(worker_main, NULL, WORKER_STACK);
 }
 
 void worker_queue(struct plat_thread *t)

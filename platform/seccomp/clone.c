@@ -1,10 +1,15 @@
 /*
- * New threads and processes: a host clone by the stub, and the first report of the child.
+ * New threads and processes: a host clone by the stub, and how we come to know the child.
  *
- * The kernel tells us the child's id with that report's notice, and a random token in it tells us which clone it comes
- * from. Until then the child is *pending*. The caller has both, the parent's word that it cloned and the child's first
- * report, before clone_thread() returns. If a child dies before it has reported, only the parent's word says which dead
- * process it was; so that word decides nothing but how long we wait.
+ * A process makes a first report. The kernel tells us the child's id with that report's notice, and a random token in
+ * it tells us which clone it comes from. Until then the child is *pending*. The caller has both, the parent's word that
+ * it cloned and the child's first report, before clone_thread() returns. If a child dies before it has reported, only
+ * the parent's word says which dead process it was; so that word decides nothing but how long we wait.
+ *
+ * A thread is *held* by the stub, and goes on when its parent does: that spares it the report. Its id is the parent's
+ * word. That it is a thread of the parent's process the kernel says, by tgkill(2), and that is all we need to know: a
+ * process that names another thread of its own than the new one has two threads mixed up, of which the one that we do
+ * not know may make no call. Where futexes are seen by us, threads report as processes do.
  *
  * What is ordered: CLONE_PARENT for processes, so that every stub process is the sentry's child and is reaped by it;
  * CLONE_THREAD and the rest of the usual flags for threads. The child asks to be killed with us first of all.
@@ -12,8 +17,10 @@
 #include "platform/seccomp/internal.h"
 
 #include "lib/placement.h"
+#include "platform/platform_ops.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -192,17 +199,11 @@ static bool pending_told(struct pending *p, pid_t pid)
 
 /* ---- orders ---- */
 
-static uint64_t clone_flags(enum plat_clone_kind kind)
+static uint64_t clone_op(enum plat_clone_kind kind)
 {
-    switch (kind) {
-    case PLAT_CLONE_THREAD:
-        return CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-    case PLAT_CLONE_VM:
-        return CLONE_VM | CLONE_PARENT | SIGCHLD;
-    case PLAT_CLONE_FORK:
-        break;
-    }
-    return CLONE_PARENT | SIGCHLD;
+    if (kind == PLAT_CLONE_FORK)
+        return STUB_FORK;
+    return kind == PLAT_CLONE_THREAD && sc_host.native_futex ? STUB_CLONE_HELD : STUB_CLONE_VM;
 }
 
 /* Below the copy of the parent's frame in the child's area, with room for the three words that the stub puts there. */
@@ -212,12 +213,11 @@ static uint64_t child_stack(const struct plat_thread *t, const struct plat_threa
 }
 
 static struct stub_job clone_job(const struct plat_thread *t, const struct plat_thread *child,
-                                 enum plat_clone_kind kind, const uint64_t *tls, uint64_t clear_tid, uint64_t token)
+                                 enum plat_clone_kind kind, const uint64_t *tls, uint64_t clear_tid)
 {
-    struct stub_job job = {.op = kind == PLAT_CLONE_FORK ? STUB_FORK : STUB_CLONE_VM,
+    struct stub_job job = {.op = clone_op(kind),
                            .nr = SYS_clone,
-                           .args = {clone_flags(kind) | (tls ? CLONE_SETTLS : 0)},
-                           .token = token,
+                           .args = {platform_clone_flags(kind) | (tls ? CLONE_SETTLS : 0)},
                            .close_fd = -1};
 
     if (kind != PLAT_CLONE_FORK)
@@ -257,26 +257,40 @@ static void child_discard(struct plat_thread *child)
 }
 
 /*
- * Has the stub clone, and waits for the child's first report. Who will not be alone in its memory has no slot: the stub
- * forgets it, and with it its poller.
+ * Has the stub clone; returns the id that it tells. Who will not be alone in its memory has no slot: the stub forgets
+ * it, and with it its poller. Mostly the parent waits next, so the child starts where parent and sentry are, and
+ * inherits that: whoever comes to know the child lets it go anywhere.
  */
-static int clone_and_wait(struct plat_thread *t, struct plat_thread *child, struct pending *p,
-                          const struct stub_job *job)
+static pid_t run_clone(struct plat_thread *t, const struct stub_job *job, struct placement *out_place)
 {
     const struct stub_job jobs[] = {{.op = STUB_POKE, .args = {sc_stub.slot, 0}, .close_fd = -1}, *job};
-    const bool forget = job->op == STUB_CLONE_VM && t->process->space->slot_shown;
-    struct seccomp_notif n;
+    const bool forget = job->op != STUB_FORK && t->process->space->slot_shown;
     int64_t result;
     size_t done;
 
     if (forget)
         t->process->space->slot_shown = false;
+    placement_hold(out_place, atomic_load(&t->tid));
     int ret = jobs_run(t, forget ? jobs : jobs + 1, forget ? 2 : 1, &result, &done);
-    if (ret < 0 || result <= 0)
-        return ret < 0 ? ret : result < 0 && result >= -4095 ? (int)result : -EAGAIN;
-    if (pending_told(p, (pid_t)result))
-        return -EAGAIN;
-    ret = inbox_await(child, &n);
+    placement_release(out_place, atomic_load(&t->tid));
+    if (ret < 0)
+        return ret;
+    return result > 0 && result <= INT_MAX ? (pid_t)result : result < 0 && result >= -4095 ? (int)result : -EAGAIN;
+}
+
+/* Has the stub clone, and waits for the child's first report. */
+static int clone_and_wait(struct plat_thread *t, struct plat_thread *child, struct pending *p,
+                          const struct stub_job *job)
+{
+    struct placement place;
+    struct seccomp_notif n;
+
+    const pid_t told = run_clone(t, job, &place);
+    if (told < 0)
+        return told;
+    int ret = pending_told(p, told) ? -EAGAIN : inbox_await(child, &n);
+    if (atomic_load(&child->tid))
+        placement_release(&place, atomic_load(&child->tid));
     return ret < 0 ? -EAGAIN : stop_take(child, &n);
 }
 
@@ -290,46 +304,110 @@ static int close_inherited(struct plat_thread *t, struct plat_thread *child, uns
     return (int)job_call(child, SYS_close_range, all);
 }
 
-int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, uint64_t clear_tid,
-                 void *cookie, struct plat_thread **out)
+/* Makes a child that reports. */
+static int clone_reporting(struct plat_thread *t, struct plat_thread *child, struct stub_job *job)
 {
-    struct pending p = {0};
-    struct placement place;
-
-    int ret = stop_upgrade(t);
-    if (ret < 0)
-        return ret;
     const unsigned returned = atomic_load(&t->process->returned);
-    struct plat_thread *child = child_new(t, kind, cookie);
-    if (!child)
-        return -EAGAIN;
-    ret = pending_add(&p, child);
+    struct pending p = {0};
+
+    int ret = pending_add(&p, child);
     if (ret < 0) {
         child_discard(child);
         return ret;
     }
-    const struct stub_job job = clone_job(t, child, kind, tls, clear_tid, p.token);
-    /* Mostly the parent waits next, so the child starts where parent and sentry are, and inherits that. */
-    placement_hold(&place, atomic_load(&t->tid));
-    ret = clone_and_wait(t, child, &p, &job);
-    placement_release(&place, atomic_load(&t->tid));
-    if (atomic_load(&child->tid))
-        placement_release(&place, atomic_load(&child->tid));
+    job->token = p.token;
+    ret = clone_and_wait(t, child, &p, job);
     const bool claimed = pending_remove(&p);
     if (ret == 0)
         ret = close_inherited(t, child, returned);
-    if (ret < 0) {
-        /* A child that is there is known by now, and dies with its process; one that comes later is a stranger. */
-        atomic_store(&child->inbox, INBOX_OFF);
-        if (!claimed) {
-            child_discard(child);
-        } else {
-            if (child->process != t->process)
-                sc_process_kill(child->process);
-            sc_thread_put(child);
-        }
-        return ret;
+    if (ret == 0)
+        return 0;
+    /* A child that is there is known by now, and dies with its process; one that comes later is a stranger. */
+    atomic_store(&child->inbox, INBOX_OFF);
+    if (!claimed) {
+        child_discard(child);
+    } else {
+        if (child->process != t->process)
+            sc_process_kill(child->process);
+        sc_thread_put(child);
     }
-    *out = child;
+    return ret;
+}
+
+/*
+ * Makes tid, a thread of its process, the child's. While the process is in use the reaper does not count its threads.
+ * Nothing fails afterwards: the guest may have let the child go already.
+ */
+static bool adopt(struct plat_thread *child, pid_t tid)
+{
+    struct process *p = child->process;
+
+    if (known(tid) || !sc_process_use(p))
+        return false;
+    const bool is_its_own = syscall(SYS_tgkill, p->pid, tid, 0) == 0;
+    if (is_its_own) {
+        expect(child);
+        sc_thread_enter(child, tid);
+    }
+    sc_process_unuse(p);
+    return is_its_own;
+}
+
+/* Makes a thread that goes on, with these registers, when t does. */
+static int clone_held(struct plat_thread *t, struct plat_thread *child, struct stub_job *job, const struct regs *regs)
+{
+    static atomic_uint clones;
+    struct placement place;
+
+    do
+        job->token = atomic_fetch_add_explicit(&clones, 1, memory_order_relaxed) + 1U;
+    while (!job->token);
+    const pid_t tid = run_clone(t, job, &place);
+    child->frame = area_address(child->area) + (t->frame - area_address(t->area));
+    child->regs = *regs;
+    if (tid < 0 || !adopt(child, tid)) {
+        child_discard(child);
+        return tid < 0 ? tid : sc_thread_violation(t, "it names a new thread that is none of its own");
+    }
+    placement_release(&place, tid);
+    sc_thread_get(child);
+    t->held = child;
     return 0;
+}
+
+void clone_let_go(struct plat_thread *t)
+{
+    struct plat_thread *child = t->held;
+
+    if (likely(!child))
+        return;
+    t->held = NULL;
+    if (frame_release(child) < 0)
+        sc_process_kill(child->process); /* it would begin with its parent's registers */
+    sc_thread_put(child);
+}
+
+int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *regs, const uint64_t *tls,
+                 uint64_t clear_tid, void *cookie, struct plat_thread **out)
+{
+    int ret = stop_upgrade(t);
+    if (ret < 0)
+        return ret;
+    struct plat_thread *child = child_new(t, kind, cookie);
+    if (!child)
+        return -EAGAIN;
+    struct stub_job job = clone_job(t, child, kind, tls, clear_tid);
+    if (job.op == STUB_CLONE_HELD) {
+        ret = clone_held(t, child, &job, regs);
+    } else {
+        ret = clone_reporting(t, child, &job);
+        if (ret == 0 && regs) {
+            child->regs = *regs;
+            child->regs_changed = true;
+            child->fresh = true;
+        }
+    }
+    if (ret == 0)
+        *out = child;
+    return ret;
 }

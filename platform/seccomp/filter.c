@@ -7,7 +7,7 @@
  *              the order), and every guest call that can be served by its number and register arguments.
  *   trapped    guest calls that need all registers more often than not (a signal sent is mostly sent to oneself, and
  *              is delivered when the call returns), or that the stub has to do in the guest's place: SIGSYS takes them
- *              into the handler at once, which is cheaper than to stop them twice.
+ *              into the handler at once, which is cheaper than to stop them twice; and changes of the signal mask.
  *   native     guest calls that are the host's business alone, see native.c.
  *   refused    calls that are not x86-64's own: ENOSYS, as from a kernel without that emulation; and rseq, which the
  *              kernel would have to look at whenever it switches between guest and sentry.
@@ -95,6 +95,8 @@ static void add_trapped(struct program *p)
 
     for (size_t i = 0; i < ARRAY_SIZE(trapped); i++)
         answer_if_equal(p, trapped[i], SECCOMP_RET_TRAP);
+    if (!see_all)
+        answer_if_equal(p, SYS_rt_sigprocmask, SECCOMP_RET_TRAP); /* the stub may do it alone: mask.c */
 }
 
 /* Writes the filter; returns its instructions, or more than cap if they do not fit. Needs the stub's addresses. */

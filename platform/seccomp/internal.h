@@ -22,11 +22,11 @@
  *   jobs.c      orders to the stub and the check that nothing else is done; clone.c: the orders that make threads
  *   fast.c      which threads make fast calls, and from where; patch.c: the change of their code; slot.c: the calls
  *   poller.c    the thread that looks for them
- *   memory.c    mappings and copies; frame_ARCH.c: the stub's frame
+ *   memory.c    mappings and copies; frame_ARCH.c: the stub's frame; mask.c: the signal mask that the stub keeps
  *
  * Trust. A report's arguments, the frame and the area lie in the guest's hands: each is read once and checked. A thread
  * that does what was not ordered has its process killed (sc_thread_violation()). Thread and process ids come from the
- * kernel (the notice's pid), never from a report.
+ * kernel: the notice's pid, or, for a new thread's, its word that the process has such a thread (clone.c).
  *
  * Locks: (c) constant after creation  (a) atomic  (o) the owner's: the worker that runs event() for the thread, or the
  * caller between plat_new() and plat_start(). No platform lock is held while calling out.
@@ -121,13 +121,14 @@ struct plat_thread {
     enum stop_kind stop;
     uint64_t id; /* of the notice to answer */
     struct plat_event event;
-    uint64_t frame;      /* STOP_HANDLER: address of its frame */
-    uint64_t fpstate;    /* STOP_HANDLER: of the FP state that the frame names, or 0: not read yet */
-    struct regs regs;    /* STOP_HANDLER */
-    bool regs_changed;   /* the frame is to be written before the thread goes on, … */
-    bool result_changed; /* … if only for the result register */
-    bool lent;           /* STOP_CALL: an mmap whose descriptor is there, so that the host may perform it */
-    bool fresh;          /* a child before its PLAT_EV_START */
+    uint64_t frame;           /* STOP_HANDLER: address of its frame */
+    uint64_t fpstate;         /* STOP_HANDLER: of the FP state that the frame names, or 0: not read yet */
+    struct regs regs;         /* STOP_HANDLER */
+    bool regs_changed;        /* the frame is to be written before the thread goes on, … */
+    bool result_changed;      /* … if only for the result register */
+    bool lent;                /* STOP_CALL: an mmap whose descriptor is there, so that the host may perform it */
+    bool fresh;               /* a child before its PLAT_EV_START */
+    struct plat_thread *held; /* a child that goes on when it does; referenced */
 
     struct stub_slot *slot; /* our mapping of it, or NULL; (o) and then (c) */
     atomic_bool listed;     /* the poller looks at it */
@@ -316,11 +317,14 @@ void job_exit(struct plat_thread *t);
 
 /* ---- clone.c, pool.c ---- */
 /*
- * plat_clone() up to the child's first report: *out is stopped in its handler and owned by the caller. The reference is
- * the caller's; a new process is not handed out yet.
+ * plat_clone() up to the child's start: *out is fresh, stopped in its handler and owned by the caller, or will run when
+ * t does. regs: to begin with; NULL: for a process that only waits. The reference is the caller's; a new process is not
+ * handed out yet.
  */
-int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const uint64_t *tls, uint64_t clear_tid,
-                 void *cookie, struct plat_thread **out) must_check;
+int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *regs, const uint64_t *tls,
+                 uint64_t clear_tid, void *cookie, struct plat_thread **out) must_check;
+/* To be called before t, whose child may be held, is answered. */
+void clone_let_go(struct plat_thread *t);
 /* The first report of a thread that nobody knows. Returns the thread, or NULL if no clone is waiting for it. */
 struct plat_thread *clone_claim(const struct seccomp_notif *n);
 /* A process died that is in no table: it may be a child that has not reported. */
@@ -342,8 +346,10 @@ int64_t memory_map(struct plat_thread *t, const struct plat_mapping *map);
 int memory_lend(struct plat_thread *t, int fd) must_check;
 int memory_map_batch(struct plat_thread *t, const struct plat_mapping *maps, size_t n) must_check;
 int memory_cmpxchg(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t new_value, uint32_t *out_seen);
-ssize_t memory_in(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n) must_check;
-ssize_t memory_out(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n) must_check;
+ssize_t memory_in(struct plat_thread *t, const struct iovec *dst, size_t n, const struct iovec *guest,
+                  size_t n_guest) must_check;
+ssize_t memory_out(struct plat_thread *t, const struct iovec *guest, size_t n_guest, const struct iovec *src,
+                   size_t n) must_check;
 /* All of one range, or -EFAULT or -ESRCH. */
 int memory_read(struct plat_thread *t, void *dst, uint64_t src, size_t len) must_check;
 int memory_write(struct plat_thread *t, uint64_t dst, const void *src, size_t len) must_check;
@@ -387,11 +393,17 @@ void poller_wait_end(void);
 /* ---- reap.c ---- */
 int reaper_start(void) must_check;
 
+/* ---- mask.c: plat_lend_mask() and plat_recall_mask() ---- */
+bool mask_lend(struct plat_thread *t, uint64_t mask) must_check;
+int mask_recall(struct plat_thread *t, uint64_t *out_mask) must_check;
+
 /* ---- frame_ARCH.c ---- */
 /* Reads registers, and what a signal was for, from the frame of a STOP_HANDLER thread. -ESRCH: it is being killed. */
 int frame_read(struct plat_thread *t, siginfo_t *out_info, struct fault *out_fault) must_check;
 bool frame_at_call(struct plat_thread *t);         /* the next instruction is a system call's */
 void frame_call_event(struct plat_thread *t);      /* the trapped call that the registers hold becomes t->event */
 int frame_write(struct plat_thread *t) must_check; /* the registers, if they changed */
+/* Writes the registers of a child that its parent's stub holds, and clears the word that holds it. -ESRCH, -EFAULT */
+int frame_release(struct plat_thread *child) must_check;
 ssize_t frame_get_fpstate(struct plat_thread *t, void *buf, size_t cap) must_check;
 int frame_set_fpstate(struct plat_thread *t, const void *buf, size_t len) must_check;

@@ -44,6 +44,7 @@ static int order(struct plat_thread *t, const struct stub_job *jobs, size_t n)
     int ret = memory_write(t, area_address(t->area), jobs, n * sizeof(jobs[0]));
     if (ret < 0)
         return ret == -ESRCH ? ret : sc_thread_violation(t, "its area cannot be written");
+    clone_let_go(t);
     inbox_open(t);
     expect(t);
     t->stop = STOP_NONE;

@@ -210,40 +210,36 @@ static ssize_t copy_result(ssize_t n)
     return errno == ESRCH ? -ESRCH : -EFAULT;
 }
 
-ssize_t memory_in(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n)
+ssize_t memory_in(struct plat_thread *t, const struct iovec *dst, size_t n, const struct iovec *guest, size_t n_guest)
 {
-    struct iovec local = {dst, len};
-
     if (!sc_process_use(t->process))
         return -ESRCH;
-    ssize_t got = copy_result(process_vm_readv(t->process->pid, &local, 1, guest, n, 0));
+    ssize_t got = copy_result(process_vm_readv(t->process->pid, dst, n, guest, n_guest, 0));
     sc_process_unuse(t->process);
     return got;
 }
 
-ssize_t memory_out(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n)
+ssize_t memory_out(struct plat_thread *t, const struct iovec *guest, size_t n_guest, const struct iovec *src, size_t n)
 {
-    struct iovec local = {(void *)(uintptr_t)src, len};
-
     if (!sc_process_use(t->process))
         return -ESRCH;
-    ssize_t got = copy_result(process_vm_writev(t->process->pid, &local, 1, guest, n, 0));
+    ssize_t got = copy_result(process_vm_writev(t->process->pid, src, n, guest, n_guest, 0));
     sc_process_unuse(t->process);
     return got;
 }
 
 int memory_read(struct plat_thread *t, void *dst, uint64_t src, size_t len)
 {
-    const struct iovec guest = {(void *)(uintptr_t)src, len};
+    const struct iovec local = {dst, len}, guest = {(void *)(uintptr_t)src, len};
 
-    ssize_t got = memory_in(t, dst, len, &guest, 1);
+    ssize_t got = memory_in(t, &local, 1, &guest, 1);
     return got == (ssize_t)len ? 0 : got == -ESRCH ? -ESRCH : -EFAULT;
 }
 
 int memory_write(struct plat_thread *t, uint64_t dst, const void *src, size_t len)
 {
-    const struct iovec guest = {(void *)(uintptr_t)dst, len};
+    const struct iovec local = {(void *)(uintptr_t)src, len}, guest = {(void *)(uintptr_t)dst, len};
 
-    ssize_t got = memory_out(t, src, len, &guest, 1);
+    ssize_t got = memory_out(t, &guest, 1, &local, 1);
     return got == (ssize_t)len ? 0 : got == -ESRCH ? -ESRCH : -EFAULT;
 }

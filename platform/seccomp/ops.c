@@ -111,7 +111,7 @@ static int sc_clone(struct plat_thread *t, enum plat_clone_kind kind, const stru
 {
     struct plat_thread *child;
 
-    int ret = clone_thread(t, kind, tls, clear_tid, cookie, &child);
+    int ret = clone_thread(t, kind, child_regs, tls, clear_tid, cookie, &child);
     if (ret < 0)
         return ret;
     if (kind != PLAT_CLONE_THREAD)
@@ -120,12 +120,11 @@ static int sc_clone(struct plat_thread *t, enum plat_clone_kind kind, const stru
         sc_thread_put(child);
         return -EAGAIN;
     }
-    child->regs = *child_regs;
-    child->regs_changed = true;
-    child->fresh = true;
-    sc_thread_get(child);
     *out = child;
-    queue_event(child, false);
+    if (child->fresh) {
+        sc_thread_get(child);
+        queue_event(child, false);
+    }
     return 0;
 }
 
@@ -223,6 +222,8 @@ const struct platform_ops seccomp_platform = {
     .copy_in = memory_in,
     .copy_out = memory_out,
     .robust_list = native_robust_list,
+    .lend_mask = mask_lend,
+    .recall_mask = mask_recall,
     .stub_range = sc_stub_range,
     .layout = sc_layout,
     .block_begin = worker_block_begin,

@@ -13,6 +13,9 @@
  */
 #include "platform/seccomp/internal.h"
 
+#include "lib/placement.h"
+#include "lib/thread.h"
+
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -99,14 +102,7 @@ static void *poller_main(void *arg);
 /* With poll_lock. */
 static void start_poller(void)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, POLLER_STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    exists = pthread_create(&thread, &attr, poller_main, NULL) == 0;
-    pthread_attr_destroy(&attr);
+    exists = thread_start_detached(poller_main, NULL, POLLER_STACK) == 0;
 }
 
 static bool waits_long(uint64_t now)
@@ -264,5 +260,5 @@ static void *poller_main(void *arg unused_arg)
 
 void poller_init(void)
 {
-    cores = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? (unsigned)CPU_COUNT(&allowed) : 1;
+    cores = placement_allowed(&allowed);
 }

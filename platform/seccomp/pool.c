@@ -6,6 +6,7 @@
 #include "platform/seccomp/internal.h"
 
 #include "lib/log.h"
+#include "lib/thread.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,7 +32,7 @@ static int fork_zygote(struct plat_thread **out)
         pthread_mutex_lock(&zygote_lock);
         worker_block_end();
     }
-    int ret = clone_thread(zygote, PLAT_CLONE_FORK, NULL, 0, NULL, out);
+    int ret = clone_thread(zygote, PLAT_CLONE_FORK, NULL, NULL, 0, NULL, out);
     pthread_mutex_unlock(&zygote_lock);
     return ret;
 }
@@ -56,18 +57,10 @@ static void *keeper_main(void *arg unused_arg)
 
 int pool_start(struct plat_thread *first, unsigned size)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-
     zygote = first;
     full = MIN(size ? size : 2U, POOL_MAX);
     wanted = 1;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, POOL_STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int ret = pthread_create(&thread, &attr, keeper_main, NULL);
-    pthread_attr_destroy(&attr);
-    return -ret;
+    return thread_start_detached(keeper_main, NULL, POOL_STACK);
 }
 
 static struct plat_thread *take_ready(void)

@@ -4,6 +4,8 @@
  */
 #include "platform/seccomp/internal.h"
 
+#include "lib/thread.h"
+
 #include <errno.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -51,13 +53,5 @@ static void *reaper_main(void *arg unused_arg)
 
 int reaper_start(void)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, REAPER_STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int ret = pthread_create(&thread, &attr, reaper_main, NULL);
-    pthread_attr_destroy(&attr);
-    return -ret;
+    return thread_start_detached(reaper_main, NULL, REAPER_STACK);
 }

@@ -18,7 +18,7 @@ static bool is_report(const struct seccomp_notif *n)
 /* The frame must lie on the signal stack of the thread's own area. */
 static bool frame_in_area(const struct plat_thread *t, uint64_t frame)
 {
-    const uint64_t stack = area_address(t->area) + STUB_STACK_OFFSET, end = area_address(t->area) + STUB_AREA_SIZE;
+    const uint64_t stack = area_address(t->area) + STUB_STACK_OFFSET, end = area_address(t->area) + STUB_SELF_OFFSET;
 
     return frame >= stack && frame <= end - sizeof(struct stub_frame) && frame % 8 == 0;
 }
@@ -75,6 +75,11 @@ static int report_event(struct plat_thread *t, uint64_t kind)
     case SIGSYS:
         frame_call_event(t);
         return 0;
+    case STUB_RECALLED:
+        frame_call_event(t);
+        t->event.mask_recalled = true;
+        t->event.mask = t->notice.data.args[4];
+        return 0;
     case STUB_KICK_SIGNAL:
         kick_event(t);
         return atomic_exchange(&t->kick, false) ? 0 : 1;
@@ -115,6 +120,7 @@ static void let_go(struct plat_thread *t, int64_t value)
     const bool fast = t->stop == STOP_FAST;
     const uint64_t id = t->id;
 
+    clone_let_go(t);
     if (!fast && fast_possible())
         t->went_on = poller_clock();
 

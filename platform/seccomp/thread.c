@@ -78,6 +78,8 @@ void sc_thread_put(struct plat_thread *t)
     if (!ref_put(&t->refs))
         return;
     slot_free(t);
+    if (t->held)
+        sc_thread_put(t->held);
     sc_process_put(t->process);
     free(t);
 }

@@ -12,7 +12,8 @@
  */
 #include "platform/seccomp/internal.h"
 
-#include <errno.h>
+#include "lib/thread.h"
+
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -111,13 +112,5 @@ static void *watch_main(void *arg unused_arg)
 
 int watch_start(void)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, WATCH_STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int ret = pthread_create(&thread, &attr, watch_main, NULL);
-    pthread_attr_destroy(&attr);
-    return -ret;
+    return thread_start_detached(watch_main, NULL, WATCH_STACK);
 }

@@ -15,6 +15,9 @@
  */
 #include "platform/seccomp/internal.h"
 
+#include "lib/placement.h"
+#include "lib/thread.h"
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -94,15 +97,7 @@ static void *worker_main(void *arg);
 
 static int start_worker(enum wake how)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, WORKER_STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int ret = pthread_create(&thread, &attr, worker_main, (void *)(uintptr_t)how);
-    pthread_attr_destroy(&attr);
-    return -ret;
+    return thread_start_detached(worker_main, (void *)(uintptr_t)how, WORKER_STACK);
 }
 
 /*
@@ -359,7 +354,7 @@ static void nudged(int sig unused_arg)
 int workers_init(void)
 {
     struct sigaction sa = {.sa_handler = nudged}; /* without SA_RESTART: receiving is to be interrupted */
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t allowed;
     sigset_t nudge;
 
     /* Whoever started us may have blocked it; the workers inherit this thread's mask. */
@@ -367,7 +362,7 @@ int workers_init(void)
     sigaddset(&nudge, NUDGE_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &nudge, NULL);
     poller_init();
-    tokens_max = cores > 1 ? (unsigned)MIN(cores, 64) : 1;
+    tokens_max = MIN(placement_allowed(&allowed), 64U);
     return sigaction(NUDGE_SIGNAL, &sa, NULL) < 0 ? -errno : 0;
 }
 

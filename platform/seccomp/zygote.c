@@ -44,8 +44,6 @@ static int stub_memfd(void)
 
 int zygote_start(pid_t *out_pid, const char **out_why)
 {
-    int pair[2];
-
     *out_why = "the seccomp platform is not written for this architecture yet: use --platform ptrace";
     if (&sc_stub_elf[0] == &sc_stub_elf_end[0])
         return -ENOSYS;
@@ -53,15 +51,7 @@ int zygote_start(pid_t *out_pid, const char **out_why)
     int memfd = stub_memfd();
     if (memfd < 0)
         return memfd;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-        int ret = -errno;
-        close(memfd);
-        return ret;
-    }
-    *out_pid = jail_spawn_stub(memfd, pair[1], STUB_SOCKET_FD, STUB_FILES);
-    close(memfd);
-    close(pair[1]);
-    socket_fd = pair[0];
+    *out_pid = jail_spawn_stub(memfd, STUB_SOCKET_FD, STUB_FILES, &socket_fd);
     return *out_pid < 0 ? *out_pid : 0;
 }
 

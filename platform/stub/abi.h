@@ -1,14 +1,13 @@
 /*
  * What the stub and the sentry agree on: the areas, the jobs and the reports.
  *
- * Each guest thread has an area in the stub's own range of addresses: a block of jobs at its bottom, and above it the
- * signal stack on which the stub's handler runs. Handler code finds its area by masking an address on that stack, so
- * neither FS nor GS is used. When a guest thread stops with all its registers, the handler makes a *report*: system
- * call number STUB_REPORT_NR at the one address that only the stub uses, with
- *     (address of the saved ucontext, kind, result of the last job, jobs done, token)
- * whose answer is 0 (go back to the guest), a number of jobs that the sentry has put into the area, or, with
- * STUB_ANSWER_RESULT in its low byte, a system call's result to go back with.
- * Everything here lies in guest memory: the sentry believes none of it.
+ * Each guest thread has an area in the stub's own range of addresses: a block of jobs at its bottom, above it the
+ * signal stack on which the stub's handler runs, and at the top what the stub keeps about the thread. Handler code
+ * finds its area by masking an address on that stack, so neither FS nor GS is used. When a guest thread stops with all
+ * its registers, the handler makes a *report*: system call number STUB_REPORT_NR at the one address that only the stub
+ * uses, with (address of the saved ucontext, kind, result of the last job, jobs done, token) whose answer is 0 (go back
+ * to the guest), a number of jobs that the sentry has put into the area, or, with STUB_ANSWER_RESULT in its low byte, a
+ * system call's result to go back with. Everything here lies in guest memory: the sentry believes none of it.
  */
 #pragma once
 
@@ -18,8 +17,9 @@
 #include <stdint.h>
 
 #define STUB_AREA_SIZE 65536UL
-#define STUB_AREAS 4096UL        /* threads in one address space */
-#define STUB_STACK_OFFSET 8192UL /* of the signal stack in the area */
+#define STUB_AREAS 4096UL                        /* threads in one address space */
+#define STUB_STACK_OFFSET 8192UL                 /* of the signal stack in the area */
+#define STUB_SELF_OFFSET (STUB_AREA_SIZE - 64UL) /* of struct stub_self; the end of the stack */
 #define STUB_JOBS_MAX 48UL
 #define STUB_FILTER_MAX 256 /* instructions */
 #define STUB_UNDO_MAX 32
@@ -34,18 +34,21 @@
 #define STUB_JOBS_DONE 0x100L
 #define STUB_START 0x101L /* first report of a new host thread, with its token */
 #define STUB_READY 0x102L /* the zygote has its filter */
+#define STUB_RECALLED                                                                                                  \
+    0x103L /* SIGSYS of an rt_sigprocmask that met the recall of the mask; the token: the mask before */
 
 enum stub_op {
-    STUB_CALL,     /* host system call nr(args) */
-    STUB_FORK,     /* clone(args): the child goes on in a copy of this handler */
-    STUB_CLONE_VM, /* clone(args) with shared memory: the child runs in the area of its stack pointer args[1] */
-    STUB_CMPXCHG,  /* address, old, new: result is the word seen, or -EFAULT */
-    STUB_POKE,     /* address, value: stores eight bytes */
+    STUB_CALL,       /* host system call nr(args) */
+    STUB_FORK,       /* clone(args): the child goes on in a copy of this handler */
+    STUB_CLONE_VM,   /* clone(args) with shared memory: the child runs in the area of its stack pointer args[1] */
+    STUB_CLONE_HELD, /* the same, but the child reports nothing: it waits until its parent gets an answer */
+    STUB_CMPXCHG,    /* address, old, new: result is the word seen, or -EFAULT */
+    STUB_POKE,       /* address, value: stores eight bytes */
 };
 
 struct stub_job {
     uint64_t op, nr, args[6];
-    uint64_t token;
+    uint64_t token;   /* of a child's first report; STUB_CLONE_HELD: the number of the clone, not 0 */
     int64_t close_fd; /* closed afterwards if >= 0 */
 };
 
@@ -53,6 +56,19 @@ struct stub_area {
     struct stub_job jobs[STUB_JOBS_MAX];
 };
 _Static_assert(sizeof(struct stub_area) <= STUB_STACK_OFFSET, "the jobs fit below the stack");
+
+/*
+ * What the stub keeps about a thread. Its signal mask, while the sentry lends it: rt_sigprocmask(2) is then served by
+ * the handler. The sentry takes it back by clearing `lent` and reading `mask` after that; the stub stores `mask` and
+ * looks at `lent` after that.
+ */
+struct stub_self {
+    uint64_t lent, mask;
+    uint32_t held;    /* not 0: a child that is not to run yet, by the number of its clone. Cleared by the sentry, or by
+                         its parent's stub if another job comes first */
+    uint32_t waiting; /* the number of the clone whose child sleeps on `held`: its parent's stub is to wake it */
+};
+_Static_assert(sizeof(struct stub_self) <= 64, "there is room above the stack");
 
 /* The zygote's first message. */
 struct stub_hello {

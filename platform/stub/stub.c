@@ -13,6 +13,7 @@
 
 #include <elf.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -24,12 +25,13 @@ HIDDEN long stub_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d
 HIDDEN long stub_close(int64_t fd);
 HIDDEN long stub_pdeathsig(void);
 HIDDEN long stub_cmpxchg(uint64_t addr, uint64_t old, uint64_t new_value);
+HIDDEN long stub_copy_word(uint64_t to, uint64_t from);
 HIDDEN void stub_sigreturn(void);
 HIDDEN void stub_child_entry(void);
 HIDDEN void stub_child(struct stub_frame *frame, uint64_t token);
 HIDDEN void stub_main(uint64_t *sp);
 extern const char stub_site[] HIDDEN, stub_close_site[] HIDDEN, stub_prctl_site[] HIDDEN, stub_sigreturn_site[] HIDDEN;
-extern const char stub_cmpxchg_insn[] HIDDEN, stub_cmpxchg_fault[] HIDDEN;
+extern const char stub_cmpxchg_insn[] HIDDEN, stub_load_insn[] HIDDEN, stub_store_insn[] HIDDEN, stub_fault[] HIDDEN;
 extern const char __ehdr_start[] HIDDEN, _end[] HIDDEN;
 
 extern const char stub_fast[] HIDDEN, stub_fast_numbered[] HIDDEN, stub_fast_posted[] HIDDEN, stub_fast_done[] HIDDEN,
@@ -45,6 +47,8 @@ static char stub_areas[(STUB_AREAS + 1) * STUB_AREA_SIZE] __attribute__((aligned
 
 #define SIGNAL_SEGV 11
 #define SIGNAL_BUS 7
+#define SIGNAL_SYS 31
+#define SIG_BIT(n) (1UL << ((n)-1))
 
 /* System calls of the time before the filter; afterwards these addresses mean nothing, so that a futex passes there as
  * it does for the guest. */
@@ -65,8 +69,16 @@ static struct stub_area *area_of(const void *p)
     return (struct stub_area *)((uintptr_t)p & ~(STUB_AREA_SIZE - 1));
 }
 
-/* Copies this thread's frame into the area that holds stack pointer sp, and leaves there what stub_child_entry pops. */
-static void prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token)
+static struct stub_self *self_of(const void *p)
+{
+    return (struct stub_self *)((char *)area_of(p) + STUB_SELF_OFFSET);
+}
+
+/*
+ * Copies this thread's frame, and what is above it, into the area that holds stack pointer sp, and leaves there what
+ * stub_child_entry pops.
+ */
+static void prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token, uint32_t held)
 {
     char *area = (char *)area_of(frame), *child = (char *)area_of((void *)sp);
     struct stub_frame *copy = (struct stub_frame *)(child + ((char *)frame - area));
@@ -75,9 +87,40 @@ static void prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token)
     __builtin_memcpy(copy, frame, (size_t)(area + STUB_AREA_SIZE - (char *)frame));
     copy->fpstate += (uint64_t)(child - area);
     copy->ss_sp = (uint64_t)child + STUB_STACK_OFFSET;
+    self_of(child)->held = held;
+    self_of(child)->waiting = 0;
     stack[0] = (uint64_t)stub_child_entry;
     stack[1] = (uint64_t)copy;
     stack[2] = token;
+}
+
+#define HELD_YIELDS 8
+
+/*
+ * Mostly the child runs before its parent is let go on, on the same processor. To sleep would have it woken on another
+ * one, which takes longer than all that it waits for. Both sides store their word before they look at the other's.
+ */
+static void wait_until_free(struct stub_self *s)
+{
+    const uint32_t clone = __atomic_load_n(&s->held, __ATOMIC_SEQ_CST);
+
+    for (int i = 0; i < HELD_YIELDS && __atomic_load_n(&s->held, __ATOMIC_SEQ_CST); i++)
+        plain_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+    if (!clone || !__atomic_load_n(&s->held, __ATOMIC_SEQ_CST))
+        return;
+    __atomic_store_n(&s->waiting, clone, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&s->held, __ATOMIC_SEQ_CST))
+        plain_call(SYS_futex, (uint64_t)&s->held, FUTEX_WAIT_PRIVATE, clone, 0, 0, 0);
+}
+
+/* The child of this clone. If it went on when the sentry let it, it may have ended, and its area be another one's. */
+static void let_free(struct stub_self *s, uint32_t clone)
+{
+    uint32_t held = clone;
+
+    __atomic_compare_exchange_n(&s->held, &held, 0, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&s->waiting, __ATOMIC_SEQ_CST) == clone)
+        plain_call(SYS_futex, (uint64_t)&s->held, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
 }
 
 static long run_job(struct stub_frame *frame, const struct stub_job *j)
@@ -89,7 +132,9 @@ static long run_job(struct stub_frame *frame, const struct stub_job *j)
         return 0;
     }
     if (j->op == STUB_CLONE_VM)
-        prepare_child(frame, j->args[1], j->token);
+        prepare_child(frame, j->args[1], j->token, 0);
+    if (j->op == STUB_CLONE_HELD)
+        prepare_child(frame, j->args[1], 0, (uint32_t)j->token);
     return stub_syscall((long)j->nr, j->args[0], j->args[1], j->args[2], j->args[3], j->args[4], j->args[5]);
 }
 
@@ -97,10 +142,16 @@ static long run_job(struct stub_frame *frame, const struct stub_job *j)
 static void serve(struct stub_frame *frame, long kind, uint64_t token)
 {
     struct stub_area *area = area_of(frame);
+    struct stub_self *held = NULL;
+    uint32_t clone = 0;
     long done = 0, result = 0;
 
     for (;;) {
         long n = stub_syscall(STUB_REPORT_NR, (uint64_t)frame, kind, result, done, token, 0);
+        if (held) {
+            let_free(held, clone);
+            held = NULL;
+        }
         if (n == 0)
             return;
         if ((n & 0xff) == STUB_ANSWER_RESULT) {
@@ -114,7 +165,12 @@ static void serve(struct stub_frame *frame, long kind, uint64_t token)
             struct stub_job *j = &area->jobs[done];
             uint64_t job_token = j->token;
             int is_fork = j->op == STUB_FORK;
+            struct stub_self *child = j->op == STUB_CLONE_HELD ? self_of((void *)j->args[1]) : NULL;
             result = run_job(frame, j);
+            if (child && result > 0) {
+                held = child;
+                clone = (uint32_t)job_token;
+            }
             if (is_fork && result == 0) {
                 stub_pdeathsig();
                 stub_slot = 0; /* it is the parent's, and not mapped here */
@@ -165,7 +221,7 @@ static int take_back(struct stub_slot *s)
         if (state == SLOT_TAKEN)
             __atomic_compare_exchange_n(&s->state, &state, SLOT_ASLEEP, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
         else
-            plain_call(SYS_futex, (uint64_t)&s->state, 0 /* FUTEX_WAIT */, SLOT_ASLEEP, 0, 0, 0);
+            plain_call(SYS_futex, (uint64_t)&s->state, FUTEX_WAIT, SLOT_ASLEEP, 0, 0, 0);
     }
 }
 
@@ -206,22 +262,97 @@ static void step_out(struct stub_frame *f)
         leave_trampoline(f);
 }
 
+/* ---- the signal mask, while it is lent ---- */
+
+#define UNBLOCKABLE (SIG_BIT(9) | SIG_BIT(19)) /* SIGKILL, SIGSTOP */
+
+enum mask_outcome { MASK_ASK, MASK_CHANGED, MASK_RECALLED };
+
+/*
+ * rt_sigprocmask(2). What is not plainly right is left to the sentry, with nothing changed: MASK_ASK. If the sentry
+ * takes the mask back meanwhile, it may have read the new one or the old one, and does the call again from the old one.
+ */
+static enum mask_outcome change_mask(struct stub_frame *f, uint64_t *out_before)
+{
+    struct stub_self *self = self_of(f);
+    const uint64_t before = __atomic_load_n(&self->mask, __ATOMIC_RELAXED);
+    uint64_t set = 0, after = before;
+
+    if (!__atomic_load_n(&self->lent, __ATOMIC_RELAXED) || f->r10 != sizeof(set))
+        return MASK_ASK;
+    if (f->rsi) {
+        if (stub_copy_word((uint64_t)&set, f->rsi) < 0)
+            return MASK_ASK;
+        switch ((uint32_t)f->rdi) {
+        case 0: /* SIG_BLOCK */
+            after = before | set;
+            break;
+        case 1: /* SIG_UNBLOCK */
+            after = before & ~set;
+            break;
+        case 2: /* SIG_SETMASK */
+            after = set;
+            break;
+        default:
+            return MASK_ASK;
+        }
+    }
+    if (f->rdx && stub_copy_word(f->rdx, (uint64_t)&before) < 0)
+        return MASK_ASK;
+    __atomic_store_n(&self->mask, after & ~UNBLOCKABLE, __ATOMIC_SEQ_CST);
+    *out_before = before;
+    f->rax = 0;
+    return __atomic_load_n(&self->lent, __ATOMIC_SEQ_CST) ? MASK_CHANGED : MASK_RECALLED;
+}
+
+/* A call that the filter traps. */
+static void trapped_call(struct stub_frame *frame)
+{
+    uint64_t before = 0;
+
+    switch ((uint32_t)frame->rax == SYS_rt_sigprocmask ? change_mask(frame, &before) : MASK_ASK) {
+    case MASK_ASK:
+        serve(frame, SIGNAL_SYS, 0);
+        break;
+    case MASK_RECALLED:
+        frame->rax = SYS_rt_sigprocmask;
+        serve(frame, STUB_RECALLED, before);
+        break;
+    case MASK_CHANGED:
+        break;
+    }
+}
+
+/* True if the handler itself was at an instruction that may fault on the guest's memory. */
+static int fault_of_ours(const struct stub_frame *f)
+{
+    return f->rip == (uint64_t)stub_cmpxchg_insn || f->rip == (uint64_t)stub_load_insn ||
+           f->rip == (uint64_t)stub_store_insn;
+}
+
 static void stub_handler(int sig, void *info, struct stub_frame *frame)
 {
     (void)info;
-    if ((sig == SIGNAL_SEGV || sig == SIGNAL_BUS) && frame->rip == (uint64_t)stub_cmpxchg_insn) {
-        frame->rip = (uint64_t)stub_cmpxchg_fault;
+    if ((sig == SIGNAL_SEGV || sig == SIGNAL_BUS) && fault_of_ours(frame)) {
+        frame->rip = (uint64_t)stub_fault;
         return;
     }
     step_out(frame);
-    serve(frame, sig, 0);
+    if (sig == SIGNAL_SYS)
+        trapped_call(frame);
+    else
+        serve(frame, sig, 0);
 }
 
-/* A new thread in its own area; it returns into the guest through the copied frame. */
+/* A new thread in its own area; it returns into the guest through the copied frame. token 0: it was held. */
 void stub_child(struct stub_frame *frame, uint64_t token)
 {
-    stub_pdeathsig();
-    serve(frame, STUB_START, token);
+    if (!token) { /* a thread that is held, by now or up to now; its process has asked to be killed with us */
+        wait_until_free(self_of(frame));
+    } else {
+        stub_pdeathsig();
+        serve(frame, STUB_START, token);
+    }
 }
 
 /* ---- once, in the zygote ---- */
@@ -236,7 +367,6 @@ struct alt_stack {
     uint64_t size;
 };
 
-#define SIG_BIT(n) (1UL << ((n)-1))
 #define FLAG_SIGINFO 4UL
 #define FLAG_RESTORER 0x04000000UL
 #define FLAG_ONSTACK 0x08000000UL
@@ -246,8 +376,8 @@ struct alt_stack {
 static void set_handlers(uint64_t area)
 {
     static const unsigned char signals[] = {4, 5, 7, 8, 11, 31, STUB_KICK_SIGNAL}; /* ILL TRAP BUS FPE SEGV SYS */
-    const struct alt_stack stack = {area + STUB_STACK_OFFSET, 0, STUB_AREA_SIZE - STUB_STACK_OFFSET};
-    /* SIGSEGV and SIGBUS stay open in the handler for the one instruction that may fault there. */
+    const struct alt_stack stack = {area + STUB_STACK_OFFSET, 0, STUB_SELF_OFFSET - STUB_STACK_OFFSET};
+    /* SIGSEGV and SIGBUS stay open in the handler for the instructions that may fault there. */
     const struct action act = {(uint64_t)stub_handler,
                                FLAG_SIGINFO | FLAG_RESTORER | FLAG_ONSTACK | FLAG_RESTART | FLAG_NODEFER,
                                (uint64_t)stub_sigreturn, ~(SIG_BIT(SIGNAL_SEGV) | SIG_BIT(SIGNAL_BUS))};

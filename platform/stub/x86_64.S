@@ -75,7 +75,18 @@ label stub_cmpxchg_insn
     lock cmpxchg %edx, (%rdi)
     mov %eax, %eax
     ret
-label stub_cmpxchg_fault
+
+/* long stub_copy_word(to, from): eight bytes, to or from the guest */
+entry stub_copy_word
+label stub_load_insn
+    mov (%rsi), %rax
+label stub_store_insn
+    mov %rax, (%rdi)
+    xor %eax, %eax
+    ret
+
+/* Where a function goes on, whose memory was not there: it returns -EFAULT. */
+label stub_fault
     mov $-14, %rax
     ret
 

@@ -123,7 +123,7 @@ static void child_inherit(struct task *c, struct task *t, const struct clone_req
 {
     memcpy(c->comm, t->comm, sizeof(c->comm));
     c->cred = cred_get(t->cred);
-    c->blocked = t->blocked;
+    signal_inherit_mask(c, t);
     c->no_new_privs = t->no_new_privs;
     c->timer_slack = t->timer_slack;
     c->personality = t->personality;
@@ -139,7 +139,7 @@ static void child_inherit(struct task *c, struct task *t, const struct clone_req
         c->altstack = t->altstack;
     if (req->flags & CLONE_CHILD_CLEARTID)
         c->clear_child_tid = req->child_tid;
-    if (req->flags & CLONE_CHILD_SETTID)
+    if ((req->flags & CLONE_CHILD_SETTID) && !(req->flags & CLONE_VM))
         c->set_child_tid = req->child_tid;
 }
 
@@ -292,6 +292,21 @@ static int child_start_with_pidfd(struct task *c, struct task *t, const struct c
     return ret;
 }
 
+/*
+ * Stores the id where the flags say; a child with memory of its own has to do its part itself. As on Linux, a bad
+ * address does not undo the child.
+ */
+static void tell_id(struct task *t, const struct clone_request *req, pid_t pid)
+{
+    int ret = 0;
+
+    if (req->flags & CLONE_PARENT_SETTID)
+        ret = user_write(t, req->parent_tid, &pid, sizeof(pid));
+    if ((req->flags & CLONE_CHILD_SETTID) && (req->flags & CLONE_VM))
+        ret = user_write(t, req->child_tid, &pid, sizeof(pid));
+    (void)ret;
+}
+
 long task_clone(struct task *t, const struct clone_request *req)
 {
     struct vfork_done *done = NULL;
@@ -322,10 +337,11 @@ long task_clone(struct task *t, const struct clone_request *req)
     child_link(c, t, req->flags);
     if (!(req->flags & CLONE_THREAD) && tg_limit(c->tg, RLIMIT_CPU) != RLIM64_INFINITY)
         cpu_limit_changed(c->tg); /* inherited; the child, not yet born, cannot have ended */
-    /* As Linux: a bad address for the id does not undo the child. */
-    if ((req->flags & CLONE_PARENT_SETTID) && user_write(t, req->parent_tid, &pid, sizeof(pid)) < 0)
-        ret = 0;
+    tell_id(t, req, pid);
     atomic_store(&c->in_guest, true);
+    /* A thread may run without an event before; what was sent to it until now found nobody to kick. */
+    if (atomic_load(&c->signal_wake))
+        plat_kick(c->pt);
     atomic_store(&c->born, true);
     task_wake(c);
     return done ? vfork_wait(t, done, pid) : pid;

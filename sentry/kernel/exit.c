@@ -343,6 +343,7 @@ static void swap_image(struct task *t, struct plat_thread *new_pt, struct mm *ne
     lock(&tasks_lock);
     lock(&tg->siglock);
     old_pt = t->pt;
+    (void)signal_blocked_locked(t); /* the old image's stub kept it */
     t->pt = new_pt;
     unlock(&tg->siglock);
     old_mm = t->mm;

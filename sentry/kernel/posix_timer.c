@@ -1,12 +1,14 @@
 /*
  * POSIX timers. A timer has at most one signal in a queue: expirations that find it there add to its si_overrun, so no
- * period, however short, fills queues. Periods shorter than LEAST_WAKE are counted, not woken for one by one.
+ * period, however short, fills queues. Periods shorter than LEAST_WAKE are counted, not woken for one by one. Whoever
+ * takes the signal counts too, so that it stands for all up to that moment.
  *
  * Timers on CPU clocks are looked at as interval timers are: no later than the time could have run out with every
  * thread on a processor.
  *
- * Locks: the table is the group's siglock's; a timer's own lock (RANK_TIMERFD) guards its times and is never held while
- * a signal is sent. A reference keeps a timer that is being set from being freed by a deletion meanwhile.
+ * Locks: the table is the group's siglock's, which is held too from the counting of expirations until their signal is
+ * sent, or has been taken; a timer's own lock (RANK_TIMERFD) guards its times. A reference keeps a timer that is being
+ * set from being freed by a deletion meanwhile.
  */
 #include "sentry/kernel/posix_timer.h"
 
@@ -75,14 +77,15 @@ static int64_t count_expired(struct posix_timer *pt, int64_t now)
     return n;
 }
 
-static void send(struct posix_timer *pt, int64_t n)
+/* siglock held. */
+static void send_locked(struct posix_timer *pt, int64_t n)
 {
     siginfo_t info = {.si_signo = pt->req.signo, .si_code = SI_TIMER};
 
     info.si_timerid = pt->id;
     info.si_overrun = (int)MIN(n - 1, (int64_t)INT_MAX);
     info.si_value.sival_ptr = (void *)(uintptr_t)pt->req.value;
-    signal_send_timer(pt->tg, pt->req.target, &info);
+    signal_send_timer_locked(pt->tg, pt->req.target, &info);
 }
 
 static void expire(struct ktimer *k)
@@ -90,13 +93,15 @@ static void expire(struct ktimer *k)
     struct posix_timer *pt = container_of(k, struct posix_timer, timer);
     const int64_t now = own_now(pt);
 
+    lock(&pt->tg->siglock);
     lock(&pt->lock);
     const int64_t n = count_expired(pt, now);
     if (pt->expiry && now > 0 && !pt->deleted)
         arm(pt, now);
     unlock(&pt->lock);
     if (n && pt->req.notify != SIGEV_NONE)
-        send(pt, n);
+        send_locked(pt, n);
+    unlock(&pt->tg->siglock);
 }
 
 static void timer_put(struct posix_timer *pt)
@@ -290,10 +295,17 @@ int posix_timer_overrun(struct thread_group *tg, int id)
     return n;
 }
 
-void posix_timer_taken_locked(struct thread_group *tg, const siginfo_t *info)
+void posix_timer_taken_locked(struct thread_group *tg, siginfo_t *info)
 {
     const int id = info->si_timerid;
 
-    if (tg->posix_timers && id >= 0 && id < TIMERS_MAX && tg->posix_timers->slots[id])
-        atomic_store(&tg->posix_timers->slots[id]->overrun, info->si_overrun);
+    if (!tg->posix_timers || id < 0 || id >= TIMERS_MAX || !tg->posix_timers->slots[id])
+        return;
+    struct posix_timer *pt = tg->posix_timers->slots[id];
+    const int64_t now = own_now(pt);
+    lock(&pt->lock);
+    const int64_t more = pt->interval ? count_expired(pt, now) : 0;
+    unlock(&pt->lock);
+    info->si_overrun = (int)MIN(info->si_overrun + more, (int64_t)INT_MAX);
+    atomic_store(&pt->overrun, info->si_overrun);
 }

@@ -37,5 +37,8 @@ int posix_timer_overrun(struct thread_group *tg, int id) must_check;
 /* Deletes all (execve, exit). No lock held. */
 void posix_timers_exit(struct thread_group *tg);
 
-/* For signal.c: the signal of a timer has been taken off its queue. siglock held. */
-void posix_timer_taken_locked(struct thread_group *tg, const siginfo_t *info);
+/*
+ * For signal.c: the signal of a timer has been taken off its queue, and stands for all expirations up to now: adds to
+ * its overrun what has come since it was counted last. siglock held.
+ */
+void posix_timer_taken_locked(struct thread_group *tg, siginfo_t *info);

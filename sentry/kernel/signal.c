@@ -168,16 +168,16 @@ int signal_dequeue_locked(struct task *t, sigset64_t blocked, siginfo_t *info)
 
 /* ---- who takes it ---- */
 
-static sigset64_t not_wanted(const struct task *t)
+static sigset64_t not_wanted(struct task *t)
 {
-    return t->blocked & ~t->sigwait;
+    return signal_blocked_locked(t) & ~t->sigwait;
 }
 
 void signal_recalc_locked(struct task *t)
 {
     sigset64_t pending = t->pending.set | t->tg->pending.set;
 
-    atomic_store(&t->signal_wake, (pending & ~not_wanted(t)) || t->group_stop_pending || t->killed ||
+    atomic_store(&t->signal_wake, (pending && (pending & ~not_wanted(t))) || t->group_stop_pending || t->killed ||
                                       t->tg->group_exiting || t->tg->stop_notify);
 }
 
@@ -225,8 +225,7 @@ static void kill_group(struct thread_group *tg)
     }
 }
 
-/* Others may have to take what t was chosen for. */
-static void retarget(struct task *t, sigset64_t set)
+void signal_retarget_locked(struct task *t, sigset64_t set)
 {
     struct task *other;
 
@@ -263,9 +262,9 @@ static int send_locked(struct thread_group *tg, struct task *to, int sig, const 
     if (!t || tg->group_exiting)
         return 0;
     signal_cancel_locked(tg, sig);
-    if (!outside && init_protected(tg, sig) && !(t->blocked & sigbit(sig)))
+    if (!outside && init_protected(tg, sig) && !(signal_blocked_locked(t) & sigbit(sig)))
         return 0;
-    if (!(t->blocked & sigbit(sig)) && signal_ignored_locked(tg, sig))
+    if (signal_ignored_locked(tg, sig) && !(signal_blocked_locked(t) & sigbit(sig)))
         return 0;
     if (outside)
         tg->unprotected |= sigbit(sig);
@@ -325,9 +324,8 @@ static struct sigqueue *find_timer(struct sigpending *p, const siginfo_t *info)
     return NULL;
 }
 
-void signal_send_timer(struct thread_group *tg, struct task *to, const siginfo_t *info)
+void signal_send_timer_locked(struct thread_group *tg, struct task *to, const siginfo_t *info)
 {
-    lock(&tg->siglock);
     struct sigqueue *q = find_timer(to ? &to->pending : &tg->pending, info);
     if (q) {
         int64_t sum = (int64_t)q->info.si_overrun + info->si_overrun + 1;
@@ -336,7 +334,6 @@ void signal_send_timer(struct thread_group *tg, struct task *to, const siginfo_t
         int ret = send_locked(tg, to, info->si_signo, info, false);
         (void)ret; /* over RLIMIT_SIGPENDING: lost, and so is its count */
     }
-    unlock(&tg->siglock);
 }
 
 int signal_send_pgrp_locked(struct pgrp *pg, int sig, const siginfo_t *info)
@@ -375,7 +372,7 @@ void signal_force(struct task *t, int sig, const siginfo_t *info)
 
     lock(&tg->siglock);
     sa = &tg->sighand->action[sig - 1];
-    if ((t->blocked & sigbit(sig)) || sa->handler == (uint64_t)(uintptr_t)SIG_IGN) {
+    if ((signal_blocked_locked(t) & sigbit(sig)) || sa->handler == (uint64_t)(uintptr_t)SIG_IGN) {
         sa->handler = (uint64_t)(uintptr_t)SIG_DFL;
         t->blocked &= ~sigbit(sig);
     }
@@ -391,16 +388,6 @@ void signal_force(struct task *t, int sig, const siginfo_t *info)
 bool signal_pending(struct task *t)
 {
     return atomic_load(&t->signal_wake);
-}
-
-void signal_set_blocked(struct task *t, sigset64_t blocked)
-{
-    blocked &= ~SIGSET_UNBLOCKABLE;
-    lock(&t->tg->siglock);
-    retarget(t, blocked & ~t->blocked);
-    t->blocked = blocked;
-    signal_recalc_locked(t);
-    unlock(&t->tg->siglock);
 }
 
 void signal_set_action(struct task *t, int sig, const struct ksigaction *new_action, struct ksigaction *old_action)
@@ -458,7 +445,8 @@ void signal_thread_exit(struct task *t)
     bool last = false;
 
     lock(&t->tg->siglock);
-    retarget(t, ~not_wanted(t));
+    if (t->tg->pending.set)
+        signal_retarget_locked(t, ~not_wanted(t));
     if (t->group_stop_pending) {
         t->group_stop_pending = false;
         last = --t->tg->stop_count == 0 && t->tg->stopping;

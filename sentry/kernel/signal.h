@@ -72,9 +72,9 @@ int signal_send_from_outside(struct thread_group *tg, int sig, const siginfo_t *
 
 /*
  * The signal of a POSIX timer: info has its id, value and overrun. If one of the same timer is queued still, that one's
- * overrun grows instead. to NULL: the process. A thread that has exited gets nothing.
+ * overrun grows instead. to NULL: the process. A thread that has exited gets nothing. siglock held.
  */
-void signal_send_timer(struct thread_group *tg, struct task *to, const siginfo_t *info);
+void signal_send_timer_locked(struct thread_group *tg, struct task *to, const siginfo_t *info);
 
 /* kill(2)'s rule: may `from` send sig to the group? tasks_lock held. */
 bool signal_may_send(struct task *from, struct thread_group *to, int sig);
@@ -85,8 +85,23 @@ void signal_force(struct task *t, int sig, const siginfo_t *info);
 /* True if t has something to do before it may go back to the guest: an unblocked signal, a stop, a kill. */
 bool signal_pending(struct task *t);
 
-/* Changes the blocked mask of the calling task and re-evaluates what is pending. */
-void signal_set_blocked(struct task *t, sigset64_t blocked);
+/*
+ * signal_mask.c. What t blocks: of any task that is in its group. It is taken back from the stub, if that keeps it. The
+ * second form with siglock held.
+ */
+sigset64_t signal_blocked(struct task *t);
+sigset64_t signal_blocked_locked(struct task *t);
+/* Changes the blocked mask of the calling task and re-evaluates what is pending. Returns the mask before. */
+sigset64_t signal_set_blocked(struct task *t, sigset64_t blocked);
+/* Lets the calling task's stub keep the mask from now on, if nothing is pending. */
+void signal_lend_mask(struct task *t);
+/* What a child of t begins with, whether that is lent or not. c is not in its group yet. */
+void signal_inherit_mask(struct task *c, struct task *t);
+/* The call that t stopped at finds this mask, whatever a recall in the middle of it said. */
+void signal_mask_recalled(struct task *t, sigset64_t mask);
+
+/* Others than t may have to take those of the set that are pending for the process. siglock held. */
+void signal_retarget_locked(struct task *t, sigset64_t set);
 
 /* rt_sigaction(2): sets (new not NULL) and reads (old not NULL) an action; drops what is pending and now ignored. */
 void signal_set_action(struct task *t, int sig, const struct ksigaction *new_action, struct ksigaction *old_action);

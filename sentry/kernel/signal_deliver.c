@@ -70,7 +70,7 @@ static void settle_call(struct delivery *d, struct regs *regs, uint64_t flags)
 static void run_handler(struct delivery *d, int sig, const struct ksigaction *sa, const siginfo_t *info)
 {
     struct task *t = d->t;
-    sigset64_t mask = t->restore_mask ? t->saved_mask : t->blocked;
+    sigset64_t mask = t->restore_mask ? t->saved_mask : signal_blocked(t);
     struct regs regs, before;
     int ret = plat_get_regs(t->pt, &regs);
 
@@ -91,7 +91,7 @@ static void run_handler(struct delivery *d, int sig, const struct ksigaction *sa
     if ((unsigned)t->altstack.ss_flags & (1U << 31))
         t->altstack = (stack_t){.ss_flags = SS_DISABLE};
     t->restore_mask = false;
-    signal_set_blocked(t, t->blocked | sa->mask | (sa->flags & SA_NODEFER ? 0 : sigbit(sig)));
+    signal_set_blocked(t, signal_blocked(t) | sa->mask | (sa->flags & SA_NODEFER ? 0 : sigbit(sig)));
 }
 
 /* What is to be done next, decided under siglock. */
@@ -110,7 +110,8 @@ static enum step next_step(struct task *t, int *sig, struct ksigaction *sa, sigi
         return STEP_CONTINUED;
     if (t->group_stop_pending)
         return STEP_STOP_HERE;
-    *sig = signal_dequeue_locked(t, t->blocked, info);
+    const bool any = t->pending.set || tg->pending.set;
+    *sig = any ? signal_dequeue_locked(t, signal_blocked_locked(t), info) : 0;
     if (!*sig) {
         signal_recalc_locked(t);
         return STEP_NOTHING;

@@ -78,7 +78,8 @@ struct task {
 
     /* Signals. */
     struct sigpending pending; /* (s) directed at this thread */
-    sigset64_t blocked;        /* (s) written by the own worker; so it may read without the lock */
+    sigset64_t blocked;        /* (s) unless mask_lent: read it with signal_blocked() */
+    bool mask_lent;            /* (s) the stub keeps it: plat_lend_mask() */
     sigset64_t sigwait;        /* (s) rt_sigtimedwait(2) waits for these, though they are blocked */
     sigset64_t saved_mask;     /* (o) mask to restore after the handler: sigsuspend, ppoll … */
     bool restore_mask;         /* (o) */

@@ -9,6 +9,7 @@
 
 #include "lib/lock.h"
 #include "lib/log.h"
+#include "lib/thread.h"
 #include "sentry/kernel/locking.h"
 #include "sentry/kernel/wait.h"
 
@@ -106,16 +107,9 @@ static void *timer_thread(void *arg unused_arg)
 
 static void start_thread(void)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, TIMER_STACK);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    started = pthread_create(&thread, &attr, timer_thread, NULL) == 0;
+    started = thread_start_detached(timer_thread, NULL, TIMER_STACK) == 0;
     if (!started)
         log_debug("cannot start the timer thread; the next timer tries again");
-    pthread_attr_destroy(&attr);
 }
 
 void ktimer_init(struct ktimer *t, void (*fn)(struct ktimer *t))

@@ -299,7 +299,7 @@ static int fill_mm(struct mm *mm, struct plat_thread *pt, const struct load *l)
     mm_unlock(mm);
     for (size_t i = 0; ret == 0 && i < l->count; i++)
         if (l->files[i])
-            ret = mm_watch_range(mm, pt, l->maps[i].addr, l->maps[i].addr + l->maps[i].len);
+            ret = mm_watch_mapping(mm, pt, l->maps[i].addr + l->maps[i].len);
     return ret;
 }
 

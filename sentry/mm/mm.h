@@ -76,10 +76,10 @@ uint64_t mm_place(struct mm *mm, uint64_t len);
  */
 uint64_t mm_code_space(struct mm *mm, uint64_t addr, uint64_t len);
 /*
- * To be called when [start, end) has come into the tree, with pt stopped in that memory's process: if native calls
- * could change it behind our back, there are none from now on. -errno of plat_see_memory_calls().
+ * To be called when a mapping that ends at end has come into the tree, with pt stopped in that memory's process: if
+ * native calls could change it behind our back, there are none from now on. -errno of plat_see_memory_calls().
  */
-int mm_watch_range(struct mm *mm, struct plat_thread *pt, uint64_t start, uint64_t end) must_check;
+int mm_watch_mapping(struct mm *mm, struct plat_thread *pt, uint64_t end) must_check;
 
 /* Every user of the tree and the fields beside it goes through this pair. */
 void mm_lock(struct mm *mm);

@@ -67,11 +67,9 @@ uint64_t mm_code_space(struct mm *mm, uint64_t addr, uint64_t len)
     return space;
 }
 
-int mm_watch_range(struct mm *mm, struct plat_thread *pt, uint64_t start, uint64_t end)
+int mm_watch_mapping(struct mm *mm, struct plat_thread *pt, uint64_t end)
 {
-    const struct plat_layout *l = plat_layout();
-
-    if (end <= l->native_start || start >= l->task_size || mm->sees_all)
+    if (end <= plat_layout()->native_start || mm->sees_all)
         return 0;
     int ret = plat_see_memory_calls(pt);
     if (ret == 0)

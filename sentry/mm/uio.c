@@ -67,79 +67,97 @@ void uio_free(struct uio *u)
     u->left = 0;
 }
 
-static void advance(struct uio *u, size_t n)
+static void advance(const struct iovec *ranges, size_t count, struct uio_pos *at, size_t n)
 {
-    u->left -= n;
-    while (u->index < u->iov_count && n >= u->iov[u->index].iov_len - u->skip) {
-        n -= u->iov[u->index].iov_len - u->skip;
-        u->index++;
-        u->skip = 0;
+    while (at->index < count && n >= ranges[at->index].iov_len - at->skip) {
+        n -= ranges[at->index].iov_len - at->skip;
+        at->index++;
+        at->skip = 0;
     }
-    u->skip += n;
+    at->skip += n;
 }
 
 void uio_revert(struct uio *u, size_t n)
 {
     u->left += n;
-    while (n > u->skip) {
-        n -= u->skip;
-        u->index--;
-        u->skip = u->iov[u->index].iov_len;
+    while (n > u->at.skip) {
+        n -= u->at.skip;
+        u->at.index--;
+        u->at.skip = u->iov[u->at.index].iov_len;
     }
-    u->skip -= n;
+    u->at.skip -= n;
 }
 
-/* The next ranges of u, at most len bytes of them, in out; returns how many. */
-static size_t next_ranges(const struct uio *u, size_t len, struct iovec *out, size_t max)
-{
-    size_t n = 0, skip = u->skip;
+/* ---- copies: batches of ranges on both sides, each batch one call of the platform ---- */
 
-    for (size_t i = u->index; i < u->iov_count && len && n < max; i++, skip = 0) {
-        size_t part = MIN(u->iov[i].iov_len - skip, len);
+#define BATCH 32
+
+struct batch {
+    struct iovec ranges[BATCH];
+    size_t n, len; /* len: the sum of the n ranges */
+};
+
+/* The ranges from at on, at most len bytes of them. */
+static void next_ranges(const struct iovec *ranges, size_t count, struct uio_pos at, size_t len, struct batch *out)
+{
+    out->n = out->len = 0;
+    for (size_t i = at.index; i < count && out->len < len && out->n < BATCH; i++, at.skip = 0) {
+        size_t part = MIN(ranges[i].iov_len - at.skip, len - out->len);
         if (!part)
             continue;
-        out[n++] = (struct iovec){(void *)((uintptr_t)u->iov[i].iov_base + skip), part}; /* it may be the guest's */
-        len -= part;
-    }
-    return n;
-}
-
-static void copy_kernel(const struct iovec *ranges, size_t n, const char *src, char *dst)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (src) {
-            memcpy(ranges[i].iov_base, src, ranges[i].iov_len);
-            src += ranges[i].iov_len;
-        } else {
-            memcpy(dst, ranges[i].iov_base, ranges[i].iov_len);
-            dst += ranges[i].iov_len;
-        }
+        /* not pointer arithmetic: it may be a guest's address */
+        out->ranges[out->n++] = (struct iovec){(void *)((uintptr_t)ranges[i].iov_base + at.skip), part};
+        out->len += part;
     }
 }
 
-/* Moves up to len bytes, a batch of ranges at a time; exactly one of src and dst is set. */
-static ssize_t uio_move(struct uio *u, const char *src, char *dst, size_t len)
+/* Copies between two batches of sentry memory, as many bytes as the shorter one has. */
+static ssize_t copy_kernel(const struct batch *to, const struct batch *from)
 {
-    struct iovec ranges[32];
+    struct uio_pos dst = {0}, src = {0};
     size_t done = 0;
 
+    while (dst.index < to->n && src.index < from->n) {
+        const struct iovec *d = &to->ranges[dst.index], *s = &from->ranges[src.index];
+        size_t n = MIN(d->iov_len - dst.skip, s->iov_len - src.skip);
+        memcpy((char *)d->iov_base + dst.skip, (const char *)s->iov_base + src.skip, n);
+        advance(to->ranges, to->n, &dst, n);
+        advance(from->ranges, from->n, &src, n);
+        done += n;
+    }
+    return (ssize_t)done;
+}
+
+static ssize_t copy_batch(struct task *t, bool out, const struct batch *theirs, const struct batch *ours)
+{
+    if (!t)
+        return out ? copy_kernel(theirs, ours) : copy_kernel(ours, theirs);
+    if (out)
+        return plat_copy_out_v(t->pt, theirs->ranges, theirs->n, ours->ranges, ours->n);
+    return plat_copy_in_v(t->pt, ours->ranges, ours->n, theirs->ranges, theirs->n);
+}
+
+/* Moves bytes between u and count ranges of ours. */
+static ssize_t uio_move(struct uio *u, bool out, const struct iovec *ranges, size_t count)
+{
+    struct batch theirs, ours;
+    struct uio_pos at = {0};
+    size_t len = 0, done = 0;
+
+    for (size_t i = 0; i < count; i++)
+        len += ranges[i].iov_len;
     len = MIN(len, u->left);
     while (done < len) {
-        size_t n = next_ranges(u, len - done, ranges, ARRAY_SIZE(ranges)), want = 0;
-        for (size_t i = 0; i < n; i++)
-            want += ranges[i].iov_len;
-        ssize_t got = (ssize_t)want;
-        if (!u->task)
-            copy_kernel(ranges, n, src ? src + done : NULL, dst ? dst + done : NULL);
-        else if (src)
-            got = plat_copy_out_v(u->task->pt, src + done, want, ranges, n);
-        else
-            got = plat_copy_in_v(u->task->pt, dst + done, want, ranges, n);
-        if (got <= 0)
+        next_ranges(u->iov, u->iov_count, u->at, len - done, &theirs);
+        next_ranges(ranges, count, at, theirs.len, &ours);
+        ssize_t n = copy_batch(u->task, out, &theirs, &ours);
+        if (n <= 0)
             break;
-        advance(u, (size_t)got);
-        done += (size_t)got;
-        if ((size_t)got < want)
+        u->left -= (size_t)n;
+        advance(u->iov, u->iov_count, &u->at, (size_t)n);
+        advance(ranges, count, &at, (size_t)n);
+        done += (size_t)n;
+        if ((size_t)n < ours.len)
             break;
     }
     return done || !len ? (ssize_t)done : -EFAULT;
@@ -147,12 +165,26 @@ static ssize_t uio_move(struct uio *u, const char *src, char *dst, size_t len)
 
 ssize_t uio_copy_out(struct uio *u, const void *src, size_t len)
 {
-    return uio_move(u, src, NULL, len);
+    const struct iovec all = {(void *)(uintptr_t)src, len};
+
+    return uio_move(u, true, &all, 1);
 }
 
 ssize_t uio_copy_in(struct uio *u, void *dst, size_t len)
 {
-    return uio_move(u, NULL, dst, len);
+    const struct iovec all = {dst, len};
+
+    return uio_move(u, false, &all, 1);
+}
+
+ssize_t uio_copy_out_v(struct uio *u, const struct iovec *src, size_t n)
+{
+    return uio_move(u, true, src, n);
+}
+
+ssize_t uio_copy_in_v(struct uio *u, const struct iovec *dst, size_t n)
+{
+    return uio_move(u, false, dst, n);
 }
 
 ssize_t uio_zero(struct uio *u, size_t len)

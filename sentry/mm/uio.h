@@ -16,11 +16,16 @@ struct task;
 
 #define UIO_INLINE_IOV 8
 
+/* A place in an array of ranges: skip bytes into the index-th. */
+struct uio_pos {
+    size_t index, skip;
+};
+
 struct uio {
     struct task *task; /* guest memory of this (calling) task; NULL: sentry memory, iov_base is a pointer */
     struct iovec *iov; /* checked against overflow of the total when it was made */
     size_t iov_count;
-    size_t index, skip;                 /* position: iov[index], skip bytes into it */
+    struct uio_pos at;                  /* the next byte */
     size_t left;                        /* bytes still to be moved */
     bool nowait;                        /* not to wait, as with O_NONBLOCK (RWF_NOWAIT) */
     bool append;                        /* a write goes to the file's end, as with O_APPEND (RWF_APPEND) */
@@ -41,6 +46,9 @@ void uio_free(struct uio *u);
  */
 ssize_t uio_copy_out(struct uio *u, const void *src, size_t len) must_check; /* to the reader */
 ssize_t uio_copy_in(struct uio *u, void *dst, size_t len) must_check;        /* from the writer */
+/* The same to and from n ranges of the sentry's: few host calls, however many ranges. */
+ssize_t uio_copy_out_v(struct uio *u, const struct iovec *src, size_t n) must_check;
+ssize_t uio_copy_in_v(struct uio *u, const struct iovec *dst, size_t n) must_check;
 /* Fills len bytes of the reader's buffer with zeros. */
 ssize_t uio_zero(struct uio *u, size_t len) must_check;
 /* Steps back over the last n bytes moved (a short write after copying in). */

@@ -77,30 +77,39 @@ static const char *page_bytes(struct user_pages *p, uint64_t addr, size_t *out_l
     return slot->bytes + (addr - start);
 }
 
-int user_pages_read(struct user_pages *p, void *dst, uint64_t src, size_t len)
+/* Copies len bytes, or a string up to and with its NUL, if that comes first. How many, or -EFAULT. */
+static ssize_t copy_from_pages(struct user_pages *p, char *dst, uint64_t src, size_t len, bool string)
 {
-    for (size_t done = 0, n; done < len; done += n) {
+    const char *nul = NULL;
+    size_t done = 0;
+
+    while (done < len && !nul) {
+        size_t n;
         const char *from = page_bytes(p, src + done, &n);
         if (!from)
             return -EFAULT;
         n = MIN(n, len - done);
-        memcpy((char *)dst + done, from, n);
+        nul = string ? memchr(from, '\0', n) : NULL;
+        if (nul)
+            n = (size_t)(nul - from) + 1;
+        memcpy(dst + done, from, n);
+        done += n;
     }
-    return 0;
+    return (ssize_t)done;
+}
+
+int user_pages_read(struct user_pages *p, void *dst, uint64_t src, size_t len)
+{
+    return copy_from_pages(p, dst, src, len, false) < 0 ? -EFAULT : 0;
 }
 
 ssize_t user_pages_string(struct user_pages *p, char *dst, uint64_t src, size_t cap)
 {
-    for (size_t have = 0, n; have < cap; have += n) {
-        const char *from = page_bytes(p, src + have, &n);
-        if (!from)
-            return -EFAULT;
-        n = MIN(n, cap - have);
-        const char *end = memccpy(dst + have, from, '\0', n);
-        if (end)
-            return end - 1 - dst;
-    }
-    return -ENAMETOOLONG;
+    const ssize_t n = copy_from_pages(p, dst, src, cap, true);
+
+    if (n < 0)
+        return n;
+    return n && !dst[n - 1] ? n - 1 : -ENAMETOOLONG;
 }
 
 /* ---- of other tasks ---- */

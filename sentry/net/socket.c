@@ -41,8 +41,8 @@ int socket_file_new(struct socket *s, unsigned flags, struct file **out)
 {
     struct file *f;
 
-    int ret = file_new_anon("socket:", &socket_file_ops, FMODE_READ | FMODE_WRITE | FMODE_STREAM, O_RDWR | flags,
-                            S_IFSOCK | 0777, s, &f);
+    int ret = file_new_anon("socket:", &socket_file_ops, FMODE_READ | FMODE_WRITE | FMODE_STREAM | FMODE_NOWAIT,
+                            O_RDWR | flags, S_IFSOCK | 0777, s, &f);
     if (ret < 0) {
         s->ops->release(s);
         return ret;
@@ -111,14 +111,14 @@ ssize_t socket_recv(struct socket *s, struct task *t, struct sock_msg *m)
 
 static ssize_t socket_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
 {
-    struct sock_msg m = {.u = u, .nonblock = f->flags & O_NONBLOCK};
+    struct sock_msg m = {.u = u, .nonblock = !file_may_wait(f, u)};
 
     return u->left ? socket_recv(f->priv, current, &m) : 0;
 }
 
 static ssize_t socket_write(struct file *f, struct uio *u, int64_t *pos unused_arg)
 {
-    struct sock_msg m = {.u = u, .nonblock = f->flags & O_NONBLOCK};
+    struct sock_msg m = {.u = u, .nonblock = !file_may_wait(f, u)};
 
     return socket_send(f->priv, current, &m);
 }

@@ -169,6 +169,8 @@ static struct plat_resume on_syscall(struct task *t, const struct plat_event *ev
     struct sysargs a = call_of(ev);
     long ret;
 
+    if (unlikely(ev->mask_recalled))
+        signal_mask_recalled(t, ev->mask);
     if (unlikely(strace_on())) {
         ret = call_traced(t, &a);
     } else {
@@ -208,7 +210,10 @@ static struct plat_resume on_start(struct task *t)
     return finish_stop(t);
 }
 
-/* The parent links the child into the tables after the host thread exists; wait for that. */
+/*
+ * The parent links the child into the tables after the host thread exists; wait for that. A guest that tampers with its
+ * stub may make a call before it.
+ */
 static void wait_until_born(struct task *t)
 {
     while (!atomic_load(&t->born)) {
@@ -219,14 +224,11 @@ static void wait_until_born(struct task *t)
 }
 
 /* False if the task was taken over because its host process is dead. */
-static bool enter_sentry(struct task *t, const struct plat_event *ev)
+static bool enter_sentry(struct task *t)
 {
-    if (ev->kind == PLAT_EV_START)
+    if (unlikely(!atomic_load(&t->born)))
         wait_until_born(t);
-    if (!atomic_exchange(&t->in_guest, false) && atomic_load(&t->born))
-        return false;
-    atomic_store(&t->born, true);
-    return true;
+    return atomic_exchange(&t->in_guest, false);
 }
 
 struct plat_resume sentry_event(void *cookie, struct plat_thread *pt unused_arg, const struct plat_event *ev)
@@ -234,7 +236,7 @@ struct plat_resume sentry_event(void *cookie, struct plat_thread *pt unused_arg,
     struct task *t = cookie;
     struct plat_resume r;
 
-    if (unlikely(!enter_sentry(t, ev)))
+    if (unlikely(!enter_sentry(t)))
         return resume(PLAT_GONE, 0);
     current = t;
     switch (ev->kind) {

@@ -133,7 +133,7 @@ static int map_in_place(struct task *t, const struct mmap_request *m, int host_f
     if (!(m->flags & MAP_FIXED) || (m->flags & (MAP_TYPE | MAP_ANONYMOUS)) != MAP_PRIVATE ||
         (m->file->fmode & FMODE_WRITE))
         return 0;
-    int ret = mm_watch_range(t->mm, t->pt, m->addr, m->addr + m->len);
+    int ret = mm_watch_mapping(t->mm, t->pt, m->addr + m->len);
     if (ret < 0)
         return ret;
     if (plat_lend_fd(t->pt, host_fd) < 0)
@@ -161,7 +161,7 @@ static int64_t map_file(struct task *t, const struct mmap_request *m)
     const uint64_t start = (uint64_t)addr;
     ret = note_file(t, m, start);
     if (ret == 0)
-        ret = mm_watch_range(t->mm, t->pt, start, start + m->len);
+        ret = mm_watch_mapping(t->mm, t->pt, start + m->len);
     if (ret < 0) {
         const uint64_t undo[6] = {start, m->len};
         (void)!plat_host_call(t->pt, SYS_munmap, undo); /* best effort: it is the guest's own memory */
@@ -481,6 +481,6 @@ long sys_mremap(struct task *t, const struct sysargs *a)
     int ret = move_range(t->mm, from, old_len, flags & MREMAP_DONTUNMAP, (uint64_t)got, new_len);
     mm_unlock(t->mm);
     if (ret == 0)
-        ret = mm_watch_range(t->mm, t->pt, (uint64_t)got, (uint64_t)got + new_len);
+        ret = mm_watch_mapping(t->mm, t->pt, (uint64_t)got + new_len);
     return ret < 0 ? ret : got;
 }

@@ -16,24 +16,18 @@ static long do_pipe(struct task *t, uint64_t addr, int flags)
     int fds[2];
     if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         return -EINVAL;
-    if ((fds[0] = fd_reserve(t, 0)) < 0)
-        return fds[0];
-    long ret = fds[1] = fd_reserve(t, 0);
+    int ret = fd_reserve_pair(t, addr, fds);
     if (ret < 0)
-        goto out_first;
-    ret = user_write(t, addr, fds, sizeof(fds));
-    if (ret == 0)
-        ret = pipe_new((unsigned)flags, &r, &w);
-    if (ret < 0)
-        goto out_second;
+        return ret;
+    ret = pipe_new((unsigned)flags, &r, &w);
+    if (ret < 0) {
+        fd_unreserve(t, fds[1]);
+        fd_unreserve(t, fds[0]);
+        return ret;
+    }
     fd_install(t, fds[0], r, flags & O_CLOEXEC);
     fd_install(t, fds[1], w, flags & O_CLOEXEC);
     return 0;
-out_second:
-    fd_unreserve(t, fds[1]);
-out_first:
-    fd_unreserve(t, fds[0]);
-    return ret;
 }
 
 long sys_pipe(struct task *t, const struct sysargs *a)

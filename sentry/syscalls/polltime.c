@@ -67,8 +67,7 @@ int poll_mask_begin(struct task *t, uint64_t addr, uint64_t size)
     int ret = user_read(t, &mask, addr, sizeof(mask));
     if (ret < 0)
         return ret;
-    t->saved_mask = t->blocked;
-    signal_set_blocked(t, mask & ~(sigbit(SIGKILL) | sigbit(SIGSTOP)));
+    t->saved_mask = signal_set_blocked(t, mask);
     return 0;
 }
 

@@ -10,7 +10,6 @@
 #include "sentry/mm/uio.h"
 #include "sentry/syscalls/syscalls_decl.h"
 #include "sentry/vfs/fdtable.h"
-#include "sentry/vfs/pipe.h"
 #include "sentry/vfs/vfs.h"
 
 #include <errno.h>
@@ -56,10 +55,10 @@ ssize_t task_write_file(struct task *t, struct file *f, struct uio *u, int64_t *
 
 static long rw_file(struct task *t, struct file *f, struct uio *u, int64_t *pos, bool write)
 {
-    if (!(f->fmode & (write ? FMODE_WRITE : FMODE_READ)))
-        return -EBADF;
     if (pos && (f->fmode & FMODE_STREAM))
         return -ESPIPE;
+    if (!(f->fmode & (write ? FMODE_WRITE : FMODE_READ)))
+        return -EBADF;
     const long n = write ? task_write_file(t, f, u, pos) : file_read(f, u, pos);
     io_count(write ? &t->io.writes : &t->io.reads, 1);
     if (n > 0)
@@ -141,16 +140,6 @@ long sys_pwritev(struct task *t, const struct sysargs *a)
     return pos < 0 ? -EINVAL : rw_vec(t, a, &pos, true, 0);
 }
 
-/* May a call with RWF_NOWAIT be made on this descriptor? Regular files, where no wait is long, and pipes. -EOPNOTSUPP.
- */
-static int check_nowait(struct task *t, int fd)
-{
-    struct file *f = fd_get(t, fd);
-    int ret = !f ? -EBADF : S_ISREG(f->inode->mode) || pipe_of(f) ? 0 : -EOPNOTSUPP;
-    file_put(f);
-    return ret;
-}
-
 /* RWF_HIPRI is a hint; DSYNC and SYNC are done with fsync after the write. */
 static long rw_vec2(struct task *t, const struct sysargs *a, bool write)
 {
@@ -160,9 +149,7 @@ static long rw_vec2(struct task *t, const struct sysargs *a, bool write)
         return -EOPNOTSUPP;
     if (pos < -1)
         return -EINVAL;
-    long ret = flags & RWF_NOWAIT ? check_nowait(t, (int)a->a[0]) : 0;
-    if (ret == 0)
-        ret = rw_vec(t, a, pos == -1 ? NULL : &pos, write, flags);
+    long ret = rw_vec(t, a, pos == -1 ? NULL : &pos, write, flags);
     if (ret <= 0 || !write || !(flags & (RWF_DSYNC | RWF_SYNC)))
         return ret;
     struct file *f = fd_get(t, (int)a->a[0]);

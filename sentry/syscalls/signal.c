@@ -48,11 +48,12 @@ long sys_rt_sigaction(struct task *t, const struct sysargs *a)
 
 long sys_rt_sigprocmask(struct task *t, const struct sysargs *a)
 {
-    sigset64_t set = 0, old = t->blocked;
+    sigset64_t set = 0, old;
     int ret;
 
     if (a->a[3] != sizeof(set))
         return -EINVAL;
+    old = signal_blocked(t);
     if (a->a[1]) {
         ret = user_read(t, &set, a->a[1], sizeof(set));
         if (ret < 0)
@@ -71,7 +72,10 @@ long sys_rt_sigprocmask(struct task *t, const struct sysargs *a)
         }
         signal_set_blocked(t, set);
     }
-    return a->a[2] ? user_write(t, a->a[2], &old, sizeof(old)) : 0;
+    ret = a->a[2] ? user_write(t, a->a[2], &old, sizeof(old)) : 0;
+    if (ret == 0)
+        signal_lend_mask(t);
+    return ret;
 }
 
 long sys_rt_sigpending(struct task *t, const struct sysargs *a)
@@ -81,7 +85,9 @@ long sys_rt_sigpending(struct task *t, const struct sysargs *a)
     if (a->a[1] > sizeof(set))
         return -EINVAL;
     lock(&t->tg->siglock);
-    set = (t->pending.set | t->tg->pending.set) & t->blocked;
+    set = t->pending.set | t->tg->pending.set;
+    if (set)
+        set &= signal_blocked_locked(t);
     unlock(&t->tg->siglock);
     return user_write(t, a->a[0], &set, a->a[1]);
 }
@@ -109,8 +115,7 @@ long sys_rt_sigsuspend(struct task *t, const struct sysargs *a)
     ret = user_read(t, &mask, a->a[0], sizeof(mask));
     if (ret < 0)
         return ret;
-    t->saved_mask = t->blocked;
-    signal_set_blocked(t, mask);
+    t->saved_mask = signal_set_blocked(t, mask);
     wait_for_signal(t);
     t->restore_mask = true;
     return -ERESTARTNOHAND;

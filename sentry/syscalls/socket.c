@@ -133,27 +133,35 @@ long sys_socketpair(struct task *t, const struct sysargs *a)
     int ret = split_type(&type, &flags, &cloexec);
     if (ret < 0)
         return ret;
-    if ((fds[0] = fd_reserve(t, 0)) < 0)
-        return fds[0];
-    ret = fds[1] = fd_reserve(t, 0);
+    ret = fd_reserve_pair(t, a->a[3], fds);
     if (ret < 0)
-        goto out_first;
-    ret = user_write(t, a->a[3], fds, sizeof(fds));
-    if (ret == 0)
-        ret = make_pair(t, (int)a->a[0], type, (int)a->a[2], flags, f);
-    if (ret < 0)
-        goto out_second;
+        return ret;
+    ret = make_pair(t, (int)a->a[0], type, (int)a->a[2], flags, f);
+    if (ret < 0) {
+        fd_unreserve(t, fds[1]);
+        fd_unreserve(t, fds[0]);
+        return ret;
+    }
     fd_install(t, fds[0], f[0], cloexec);
     fd_install(t, fds[1], f[1], cloexec);
     return 0;
-out_second:
-    fd_unreserve(t, fds[1]);
-out_first:
-    fd_unreserve(t, fds[0]);
-    return ret;
 }
 
 /* ---- names and connections ---- */
+
+/* The socket and the name that bind(2) and connect(2) are given; *out_file is to be put if 0 is returned. */
+static int named_socket_arg(struct task *t, const struct sysargs *a, struct file **out_file, struct socket **out,
+                            struct sock_name *out_name)
+{
+    int ret = socket_arg(t, (int)a->a[0], out_file, out);
+
+    if (ret < 0)
+        return ret;
+    ret = sock_name_arg(t, a->a[1], (int)a->a[2], out_name);
+    if (ret < 0)
+        file_put(*out_file);
+    return ret;
+}
 
 long sys_bind(struct task *t, const struct sysargs *a)
 {
@@ -161,12 +169,10 @@ long sys_bind(struct task *t, const struct sysargs *a)
     struct socket *s;
     struct file *f;
 
-    int ret = socket_arg(t, (int)a->a[0], &f, &s);
+    int ret = named_socket_arg(t, a, &f, &s, &name);
     if (ret < 0)
         return ret;
-    ret = sock_name_arg(t, a->a[1], (int)a->a[2], &name);
-    if (ret == 0)
-        ret = s->ops->bind ? s->ops->bind(s, t, &name) : -EOPNOTSUPP;
+    ret = s->ops->bind ? s->ops->bind(s, t, &name) : -EOPNOTSUPP;
     file_put(f);
     return ret;
 }
@@ -191,12 +197,10 @@ long sys_connect(struct task *t, const struct sysargs *a)
     struct socket *s;
     struct file *f;
 
-    int ret = socket_arg(t, (int)a->a[0], &f, &s);
+    int ret = named_socket_arg(t, a, &f, &s, &name);
     if (ret < 0)
         return ret;
-    ret = sock_name_arg(t, a->a[1], (int)a->a[2], &name);
-    if (ret == 0)
-        ret = s->ops->connect ? s->ops->connect(s, t, &name, f->flags & O_NONBLOCK) : -EOPNOTSUPP;
+    ret = s->ops->connect ? s->ops->connect(s, t, &name, f->flags & O_NONBLOCK) : -EOPNOTSUPP;
     file_put(f);
     return ret;
 }

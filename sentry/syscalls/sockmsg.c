@@ -44,6 +44,23 @@ static int header_arg(struct task *t, uint64_t addr, struct msghdr *out)
     return out->msg_iovlen > IOV_MAX ? -EMSGSIZE : 0;
 }
 
+/* Sends or receives one message with the header at addr. Bytes, or -errno. */
+typedef long (*message_fn)(struct task *t, struct file *f, struct socket *s, uint64_t addr, unsigned flags);
+
+/* sendmsg(2) or recvmsg(2). */
+static long one_message(struct task *t, const struct sysargs *a, message_fn fn)
+{
+    struct socket *s;
+    struct file *f;
+
+    long ret = socket_arg(t, (int)a->a[0], &f, &s);
+    if (ret < 0)
+        return ret;
+    ret = fn(t, f, s, a->a[1], (unsigned)a->a[2]);
+    file_put(f);
+    return ret;
+}
+
 /* ---- sending ---- */
 
 static int control_arg(struct task *t, const struct msghdr *h, struct scm *out)
@@ -65,7 +82,6 @@ static int control_arg(struct task *t, const struct msghdr *h, struct scm *out)
     return ret;
 }
 
-/* One message with the header at addr. Bytes, or -errno. */
 static long send_one(struct task *t, struct file *f, struct socket *s, uint64_t addr, unsigned flags)
 {
     struct sock_name name = {0};
@@ -115,15 +131,7 @@ long sys_sendto(struct task *t, const struct sysargs *a)
 
 long sys_sendmsg(struct task *t, const struct sysargs *a)
 {
-    struct socket *s;
-    struct file *f;
-
-    long ret = socket_arg(t, (int)a->a[0], &f, &s);
-    if (ret < 0)
-        return ret;
-    ret = send_one(t, f, s, a->a[1], (unsigned)a->a[2]);
-    file_put(f);
-    return ret;
+    return one_message(t, a, send_one);
 }
 
 /* Where the i-th header of an array is, and where its result goes. */
@@ -265,15 +273,7 @@ long sys_recvfrom(struct task *t, const struct sysargs *a)
 
 long sys_recvmsg(struct task *t, const struct sysargs *a)
 {
-    struct socket *s;
-    struct file *f;
-
-    long ret = socket_arg(t, (int)a->a[0], &f, &s);
-    if (ret < 0)
-        return ret;
-    ret = recv_one(t, f, s, a->a[1], (unsigned)a->a[2]);
-    file_put(f);
-    return ret;
+    return one_message(t, a, recv_one);
 }
 
 /* The messages there are, up to n. As the manual page says, the time limit is looked at only between messages. */

@@ -119,15 +119,21 @@ static long hand_out(struct task *t, uint64_t addr, size_t cap, const char *buf,
     return n && user_write(t, addr, buf, (size_t)n) < 0 ? -EFAULT : n;
 }
 
+/* The attribute's name and the file, which is to be put if 0 is returned. */
+static int named_arg(struct task *t, const struct sysargs *a, int how, char name[NAME_CAP], struct path *out)
+{
+    int ret = name_arg(t, a->a[1], name);
+
+    return ret < 0 ? ret : target_arg(t, a->a[0], how, out);
+}
+
 static long do_get(struct task *t, const struct sysargs *a, int how)
 {
     size_t cap = MIN(a->a[3], (uint64_t)SIZE_CAP);
     char name[NAME_CAP];
     struct path p;
 
-    int ret = name_arg(t, a->a[1], name);
-    if (ret == 0)
-        ret = target_arg(t, a->a[0], how, &p);
+    int ret = named_arg(t, a, how, name, &p);
     if (ret < 0)
         return ret;
     struct inode *i = dentry_inode(p.dentry);
@@ -185,9 +191,7 @@ static long do_remove(struct task *t, const struct sysargs *a, int how)
     char name[NAME_CAP];
     struct path p;
 
-    int ret = name_arg(t, a->a[1], name);
-    if (ret == 0)
-        ret = target_arg(t, a->a[0], how, &p);
+    int ret = named_arg(t, a, how, name, &p);
     if (ret < 0)
         return ret;
     struct inode *i = dentry_inode(p.dentry);

@@ -22,20 +22,23 @@ struct eventfd {
     struct waitq wq;
 };
 
-static bool try_read(struct eventfd *e, uint64_t *out)
+static bool try_read(struct file *f, void *out_value)
 {
+    struct eventfd *e = f->priv;
+
     lock(&e->lock);
-    bool ok = e->count > 0;
-    if (ok) {
-        *out = e->semaphore ? 1 : e->count;
-        e->count -= *out;
-    }
+    const uint64_t value = e->semaphore ? e->count > 0 : e->count;
+    e->count -= value;
     unlock(&e->lock);
-    return ok;
+    *(uint64_t *)out_value = value;
+    return value > 0;
 }
 
-static bool try_write(struct eventfd *e, uint64_t add)
+static bool try_write(struct file *f, void *value)
 {
+    const uint64_t add = *(uint64_t *)value;
+    struct eventfd *e = f->priv;
+
     lock(&e->lock);
     bool ok = UINT64_MAX - e->count > add;
     if (ok)
@@ -44,35 +47,13 @@ static bool try_write(struct eventfd *e, uint64_t add)
     return ok;
 }
 
-/* Repeats a read (write false) or write until it succeeds. */
-static int eventfd_step(struct file *f, bool write, uint64_t *value)
-{
-    struct eventfd *e = f->priv;
-    struct waiter w;
-    int ret = 0;
-    if (write ? try_write(e, *value) : try_read(e, value))
-        return 0;
-    if ((f->flags & O_NONBLOCK) || !current)
-        return -EAGAIN;
-    waiter_init_task(&w, current);
-    w.mask = write ? EPOLLOUT : EPOLLIN;
-    waitq_add(&e->wq, &w);
-    while (!(write ? try_write(e, *value) : try_read(e, value))) {
-        ret = task_sleep(current, NO_DEADLINE);
-        if (ret < 0)
-            break;
-    }
-    waitq_remove(&w);
-    return ret;
-}
-
 static ssize_t efd_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
 {
     struct eventfd *e = f->priv;
     uint64_t v;
     if (u->left < sizeof(v))
         return -EINVAL;
-    int ret = eventfd_step(f, false, &v);
+    int ret = file_retry(f, u, &e->wq, EPOLLIN, try_read, &v);
     if (ret < 0)
         return ret;
     waitq_wake(&e->wq, EPOLLOUT | EPOLLWRNORM);
@@ -83,13 +64,15 @@ static ssize_t efd_write(struct file *f, struct uio *u, int64_t *pos unused_arg)
 {
     struct eventfd *e = f->priv;
     uint64_t v;
+    if (u->nowait)
+        return -EOPNOTSUPP; /* Linux knows it of reads only */
     if (u->left < sizeof(v))
         return -EINVAL;
     if (uio_copy_in(u, &v, sizeof(v)) != sizeof(v))
         return -EFAULT;
     if (v == UINT64_MAX)
         return -EINVAL;
-    int ret = eventfd_step(f, true, &v);
+    int ret = file_retry(f, u, &e->wq, EPOLLOUT, try_write, &v);
     if (ret < 0)
         return ret;
     waitq_wake(&e->wq, EPOLLIN | EPOLLRDNORM);
@@ -135,8 +118,9 @@ int eventfd_new(unsigned count, int flags, struct file **out)
     waitq_init(&e->wq);
     e->count = count;
     e->semaphore = flags & EFD_SEMAPHORE;
-    int ret = file_new_anon("anon_inode:[eventfd]", &eventfd_ops, FMODE_READ | FMODE_WRITE | FMODE_STREAM,
-                            O_RDWR | (unsigned)(flags & EFD_NONBLOCK), 0600, e, out);
+    int ret =
+        file_new_anon("anon_inode:[eventfd]", &eventfd_ops, FMODE_READ | FMODE_WRITE | FMODE_STREAM | FMODE_NOWAIT,
+                      O_RDWR | (unsigned)(flags & EFD_NONBLOCK), 0600, e, out);
     if (ret < 0) {
         lock_destroy(&e->lock);
         free(e);

@@ -6,6 +6,7 @@
 
 #include "sentry/kernel/locking.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
 
 #include <errno.h>
@@ -221,6 +222,21 @@ void fd_unreserve(struct task *t, int fd)
     lock(&t->files->lock);
     release_number(t->files, fd);
     unlock(&t->files->lock);
+}
+
+int fd_reserve_pair(struct task *t, uint64_t addr, int fds[2])
+{
+    fds[0] = fd_reserve(t, 0);
+    if (fds[0] < 0)
+        return fds[0];
+    fds[1] = fd_reserve(t, 0);
+    int ret = fds[1] < 0 ? fds[1] : user_write(t, addr, fds, 2 * sizeof(int));
+    if (ret == 0)
+        return 0;
+    if (fds[1] >= 0)
+        fd_unreserve(t, fds[1]);
+    fd_unreserve(t, fds[0]);
+    return ret;
 }
 
 void fd_install(struct task *t, int fd, struct file *f, bool cloexec)

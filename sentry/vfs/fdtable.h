@@ -25,6 +25,8 @@ struct file *fd_get_raw(struct task *t, int fd) must_check;
 /* Reserve → install. Lowest free number ≥ min, below RLIMIT_NOFILE: -EMFILE. */
 int fd_reserve(struct task *t, int min) must_check;
 void fd_unreserve(struct task *t, int fd);
+/* Reserves two and writes their numbers to the guest's addr, or does neither. Pair: fd_install() or fd_unreserve(). */
+int fd_reserve_pair(struct task *t, uint64_t addr, int fds[2]) must_check;
 /* Takes over the reference on f. */
 void fd_install(struct task *t, int fd, struct file *f, bool cloexec);
 /* reserve + install at the lowest number; on failure f is put. Returns fd or -errno. */

@@ -147,8 +147,15 @@ static ssize_t transfer_at_own(struct file *f, struct uio *u, transfer_fn fn)
     return n;
 }
 
+static bool refuses_nowait(const struct file *f)
+{
+    return !(f->fmode & FMODE_NOWAIT) && !S_ISREG(f->inode->mode);
+}
+
 static ssize_t transfer(struct file *f, struct uio *u, int64_t *pos, transfer_fn fn)
 {
+    if (u->nowait && u->left && refuses_nowait(f))
+        return -EOPNOTSUPP;
     if (!pos)
         return transfer_at_own(f, u, fn);
     if (f->fmode & FMODE_STREAM)
@@ -180,6 +187,31 @@ ssize_t file_write(struct file *f, struct uio *u, int64_t *pos)
     if (n > 0)
         notify(f->dentry, IN_MODIFY);
     return n;
+}
+
+bool file_may_wait(const struct file *f, const struct uio *u)
+{
+    return !(f->flags & O_NONBLOCK) && !u->nowait && current;
+}
+
+int file_retry(struct file *f, const struct uio *u, struct waitq *q, uint32_t events,
+               bool (*try)(struct file *f, void *arg), void *arg)
+{
+    struct waiter w;
+    int slept = 0;
+    bool done;
+
+    if (try(f, arg))
+        return 0;
+    if (!file_may_wait(f, u))
+        return -EAGAIN;
+    waiter_init_task(&w, current);
+    w.mask = events;
+    waitq_add(q, &w);
+    while (!(done = try(f, arg)) && slept == 0)
+        slept = task_sleep(current, NO_DEADLINE);
+    waitq_remove(&w);
+    return done ? 0 : slept;
 }
 
 ssize_t file_pread_kernel(struct file *f, void *buf, size_t len, int64_t pos)

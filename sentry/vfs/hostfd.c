@@ -226,14 +226,14 @@ static ssize_t hostfd_read(struct file *f, struct uio *u, int64_t *pos)
 {
     if (positioned(f, pos))
         return read_at(f->priv, u, pos);
-    return hostio_read(f->priv, u, f->flags & O_NONBLOCK);
+    return hostio_read(f->priv, u, !file_may_wait(f, u));
 }
 
 static ssize_t hostfd_write(struct file *f, struct uio *u, int64_t *pos)
 {
     if (positioned(f, pos))
         return write_at(f->priv, u, pos, f->flags & O_APPEND);
-    return hostio_write(f->priv, u, f->flags & O_NONBLOCK);
+    return hostio_write(f->priv, u, !file_may_wait(f, u));
 }
 
 static int64_t hostfd_llseek(struct file *f, int64_t off, int whence)
@@ -300,7 +300,7 @@ static int host_inode_open(struct inode *i, struct file *f)
     f->ops = &hostfd_ops;
     f->priv = h;
     if (!S_ISREG(h->mode))
-        f->fmode |= FMODE_STREAM;
+        f->fmode |= FMODE_STREAM | FMODE_NOWAIT;
     return 0;
 }
 
@@ -356,7 +356,7 @@ int hostfd_new_file(int host_fd, unsigned flags, struct file **out)
     if (ret < 0)
         return ret;
     if (!S_ISREG(h->mode))
-        fmode |= FMODE_STREAM;
+        fmode |= FMODE_STREAM | FMODE_NOWAIT;
     ret = anon_path_new(name_of(h->mode), &host_inode_ops, h->mode, &p);
     if (ret < 0) {
         hostio_free(h);

@@ -8,6 +8,8 @@
  */
 #include "sentry/vfs/hostpoll.h"
 
+#include "lib/thread.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -60,15 +62,12 @@ static int open_epoll(void)
 static bool start_poller(void)
 {
     sigset_t all, old;
-    pthread_t th;
     if (started)
         return true;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    started = pthread_create(&th, NULL, poller, NULL) == 0;
+    started = thread_start_detached(poller, NULL, 0) == 0;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (started)
-        pthread_detach(th);
     return started;
 }
 

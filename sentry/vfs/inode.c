@@ -85,9 +85,8 @@ void inode_put(struct inode *i)
     sb_put(sb);
 }
 
-void inode_fill_stat(struct inode *i, struct kstat *st)
+void inode_fill_stat_locked(struct inode *i, struct kstat *st)
 {
-    lock(&i->lock);
     *st = (struct kstat){
         .ino = i->ino,
         .dev = i->sb->dev,
@@ -104,7 +103,23 @@ void inode_fill_stat(struct inode *i, struct kstat *st)
         .ctime = i->ctime,
         .btime = i->btime,
     };
+}
+
+void inode_fill_stat(struct inode *i, struct kstat *st)
+{
+    lock(&i->lock);
+    inode_fill_stat_locked(i, st);
     unlock(&i->lock);
+}
+
+void inode_note_owner_locked(struct inode *i, const struct iattr *a)
+{
+    if (a->valid & ATTR_MODE)
+        i->mode = (i->mode & S_IFMT) | (a->mode & 07777);
+    if (a->valid & ATTR_UID)
+        i->uid = a->uid;
+    if (a->valid & ATTR_GID)
+        i->gid = a->gid;
 }
 
 int inode_getattr(struct inode *i, struct kstat *st)

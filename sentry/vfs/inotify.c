@@ -237,7 +237,7 @@ int inotify_remove(struct file *f, int wd)
 
 /* ---- the file ---- */
 
-/* As many whole events as fit. 0: there are none; -EINVAL: the first does not fit. in->lock held. */
+/* As many whole events as fit. 0: there are none; -EINVAL: the first does not fit. With in->lock. */
 static ssize_t drain(struct inotify *in, struct uio *u)
 {
     ssize_t done = 0;
@@ -256,29 +256,29 @@ static ssize_t drain(struct inotify *in, struct uio *u)
     return done;
 }
 
+struct drained {
+    struct uio *u;
+    ssize_t n; /* as drain() says */
+};
+
+static bool try_drain(struct file *f, void *arg)
+{
+    struct inotify *in = f->priv;
+    struct drained *d = arg;
+
+    lock(&in->lock);
+    d->n = drain(in, d->u);
+    unlock(&in->lock);
+    return d->n != 0;
+}
+
 static ssize_t inotify_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
 {
     struct inotify *in = f->priv;
-    struct waiter w;
-    int slept = 0;
-    ssize_t n;
+    struct drained d = {.u = u};
 
-    for (;;) {
-        lock(&in->lock);
-        n = drain(in, u);
-        if (n == 0 && ((f->flags & O_NONBLOCK) || !current))
-            n = -EAGAIN;
-        if (n != 0 || slept < 0) {
-            unlock(&in->lock);
-            return n ? n : slept;
-        }
-        waiter_init_task(&w, current);
-        w.mask = EPOLLIN;
-        waitq_add(&in->wq, &w);
-        unlock(&in->lock);
-        slept = task_sleep(current, NO_DEADLINE);
-        waitq_remove(&w);
-    }
+    const int ret = file_retry(f, u, &in->wq, EPOLLIN, try_drain, &d);
+    return ret < 0 ? ret : d.n;
 }
 
 static uint32_t inotify_poll(struct file *f, struct poll_table *pt)

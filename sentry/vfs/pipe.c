@@ -54,7 +54,7 @@ static ssize_t pipe_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
         if (!p->writers)
             goto out;
         ret = -EAGAIN;
-        if ((f->flags & O_NONBLOCK) || u->nowait || !current)
+        if (!file_may_wait(f, u))
             goto out;
         ret = wait_locked(p, current, &p->rd, &p->rd_waiting);
         if (ret < 0 && !p->used)
@@ -109,7 +109,7 @@ static ssize_t pipe_write(struct file *f, struct uio *u, int64_t *pos unused_arg
             }
         }
         ret = -EAGAIN;
-        if ((f->flags & O_NONBLOCK) || u->nowait || !current)
+        if (!file_may_wait(f, u))
             break;
         if (wake) {
             unlock(&p->lock);
@@ -210,7 +210,7 @@ static const struct inode_ops pipe_inode_ops = {.open = fifo_open};
 /* One end on the pipe's inode, which counts for p from now on. */
 static int pipe_end(struct pipe *p, const struct path *at, unsigned fmode, unsigned flags, struct file **out)
 {
-    int ret = file_new_on_anon(at, &pipe_ops, fmode | FMODE_STREAM, flags, p, out);
+    int ret = file_new_on_anon(at, &pipe_ops, fmode | FMODE_STREAM | FMODE_NOWAIT, flags, p, out);
 
     if (ret < 0)
         return ret;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/uio.h>
 
 #define PIPE_DEFAULT_SLOTS 16u
 #define PIPE_MAX_SLOTS 256u       /* 1 MiB */
@@ -44,83 +45,140 @@ void pipe_free(struct pipe *p)
     free(p);
 }
 
-size_t pipe_room_locked(struct pipe *p, bool packet)
+/* How much a write may append to the newest slot. */
+static size_t newest_room(struct pipe *p, bool packet)
 {
-    size_t room = (size_t)(p->nslots - p->used) * PIPE_SLOT_SIZE;
-    if (p->used && !packet) {
-        struct pipe_slot *s = pipe_slot_at(p, p->used - 1);
-        if (!s->packet)
-            room += PIPE_SLOT_SIZE - s->off - s->len;
-    }
-    return room;
+    const struct pipe_slot *s = p->used && !packet ? pipe_slot_at(p, p->used - 1) : NULL;
+
+    return s && !s->packet ? PIPE_SLOT_SIZE - s->off - s->len : 0;
 }
 
-/* The slot to write into: the newest if it has room, else a fresh one. NULL: full, or no memory (*err set). */
-static struct pipe_slot *slot_for_write(struct pipe *p, bool packet, int *err)
+size_t pipe_room_locked(struct pipe *p, bool packet)
 {
-    struct pipe_slot *s = p->used ? pipe_slot_at(p, p->used - 1) : NULL;
-    *err = 0;
-    if (s && !packet && !s->packet && s->off + s->len < PIPE_SLOT_SIZE)
-        return s;
-    if (p->used == p->nslots)
-        return NULL;
-    s = pipe_slot_at(p, p->used);
-    if (!s->page && !(s->page = malloc(PIPE_SLOT_SIZE))) {
-        *err = -ENOMEM;
-        return NULL;
+    return (size_t)(p->nslots - p->used) * PIPE_SLOT_SIZE + newest_room(p, packet);
+}
+
+/* ---- copies: many slots in one, so that a block costs one host call whatever its size ---- */
+
+#define MAX_PLACES 32
+
+/* Where the bytes of one copy are, or go: pieces of slots that follow each other. */
+struct places {
+    struct iovec at[MAX_PLACES];
+    size_t n, len; /* len: the sum of all */
+};
+
+static void places_add(struct places *l, unsigned char *at, size_t len)
+{
+    l->at[l->n++] = (struct iovec){at, len};
+    l->len += len;
+}
+
+/* Places for at most len bytes: the rest of the newest slot, and free slots. None: the ring is full, or no memory. */
+static void places_to_fill(struct pipe *p, size_t len, bool packet, struct places *out)
+{
+    size_t room = newest_room(p, packet);
+
+    out->n = out->len = 0;
+    if (room) {
+        struct pipe_slot *s = pipe_slot_at(p, p->used - 1);
+        places_add(out, s->page + s->off + s->len, MIN(len, room));
     }
-    s->off = s->len = 0;
-    s->packet = packet;
-    return s;
+    for (unsigned i = p->used; i < p->nslots && out->len < len && out->n < MAX_PLACES; i++) {
+        struct pipe_slot *s = pipe_slot_at(p, i);
+        if (!s->page && !(s->page = malloc(PIPE_SLOT_SIZE)))
+            break;
+        places_add(out, s->page, MIN(len - out->len, (size_t)PIPE_SLOT_SIZE));
+    }
+}
+
+/* The first n bytes of these places were filled. */
+static void filled(struct pipe *p, size_t n, bool packet)
+{
+    size_t part = MIN(n, newest_room(p, packet));
+
+    p->bytes += n;
+    if (part)
+        pipe_slot_at(p, p->used - 1)->len += (unsigned)part;
+    for (n -= part; n; n -= part) {
+        struct pipe_slot *s = pipe_slot_at(p, p->used++);
+        part = MIN(n, (size_t)PIPE_SLOT_SIZE);
+        s->off = 0;
+        s->len = (unsigned)part;
+        s->packet = packet;
+    }
 }
 
 ssize_t pipe_fill_locked(struct pipe *p, struct uio *u, bool packet)
 {
+    struct places to;
     ssize_t done = 0;
+
     while (u->left) {
-        int err;
-        struct pipe_slot *s = slot_for_write(p, packet, &err);
-        if (!s)
-            return done ? done : err;
-        size_t want = MIN(u->left, (size_t)(PIPE_SLOT_SIZE - s->off - s->len));
-        bool fresh = s->len == 0;
-        ssize_t n = uio_copy_in(u, s->page + s->off + s->len, want);
+        places_to_fill(p, u->left, packet, &to);
+        if (!to.n)
+            return done || p->used == p->nslots ? done : -ENOMEM;
+        ssize_t n = uio_copy_in_v(u, to.at, to.n);
         if (n <= 0)
             return done ? done : n;
-        s->len += (unsigned)n;
-        p->bytes += (size_t)n;
-        p->used += fresh;
+        filled(p, (size_t)n, packet);
         done += n;
-        if ((size_t)n < want)
+        if ((size_t)n < to.len)
             break;
     }
     return done;
 }
 
-static void slot_pop(struct pipe *p)
+/* The next bytes to read, at most len, up to the end of the first packet. */
+static void places_to_drain(struct pipe *p, size_t len, struct places *out)
 {
-    p->head = (p->head + 1) % p->nslots;
-    p->used--;
+    out->n = out->len = 0;
+    for (unsigned i = 0; i < p->used && out->len < len && out->n < MAX_PLACES; i++) {
+        struct pipe_slot *s = pipe_slot_at(p, i);
+        places_add(out, s->page + s->off, MIN(len - out->len, (size_t)s->len));
+        if (s->packet)
+            break;
+    }
+}
+
+/*
+ * The first n bytes of the ring were read. True if a packet was among them: it is gone as a whole. An empty ring begins
+ * at its first slot again, so that a reader who keeps up finds few pages in use, which are in the processor's cache.
+ */
+static bool drained(struct pipe *p, size_t n)
+{
+    bool packet = false;
+
+    while (n) {
+        struct pipe_slot *s = pipe_slot_at(p, 0);
+        unsigned take = (unsigned)MIN(n, (size_t)s->len);
+        n -= take;
+        packet = s->packet;
+        if (packet)
+            take = s->len;
+        s->off += take;
+        s->len -= take;
+        p->bytes -= take;
+        if (!s->len) {
+            p->used--;
+            p->head = p->used ? (p->head + 1) % p->nslots : 0;
+        }
+    }
+    return packet;
 }
 
 ssize_t pipe_drain_locked(struct pipe *p, struct uio *u)
 {
+    struct places from;
     ssize_t done = 0;
+
     while (u->left && p->used) {
-        struct pipe_slot *s = pipe_slot_at(p, 0);
-        size_t want = MIN(u->left, (size_t)s->len);
-        ssize_t n = uio_copy_out(u, s->page + s->off, want);
+        places_to_drain(p, u->left, &from);
+        ssize_t n = uio_copy_out_v(u, from.at, from.n);
         if (n <= 0)
             return done ? done : n;
-        bool packet = s->packet;
-        unsigned take = packet ? s->len : (unsigned)n;
-        s->off += take;
-        s->len -= take;
-        p->bytes -= take;
         done += n;
-        if (!s->len)
-            slot_pop(p);
-        if (packet || (size_t)n < want)
+        if (drained(p, (size_t)n) || (size_t)n < from.len)
             break;
     }
     return done;

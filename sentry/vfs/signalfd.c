@@ -79,9 +79,11 @@ static void fill(struct signalfd_siginfo *s, const siginfo_t *info)
     }
 }
 
-/* The next wanted signal of t, if there is one. */
-static bool take(struct signalfd *sf, struct task *t, struct signalfd_siginfo *out)
+/* The reader's next wanted signal, if there is one. */
+static bool try_take(struct file *f, void *out)
 {
+    struct signalfd *sf = f->priv;
+    struct task *t = current;
     siginfo_t info;
 
     lock(&t->tg->siglock);
@@ -93,38 +95,21 @@ static bool take(struct signalfd *sf, struct task *t, struct signalfd_siginfo *o
     return sig != 0;
 }
 
-static int wait_and_take(struct signalfd *sf, struct task *t, struct signalfd_siginfo *out)
-{
-    struct waiter w;
-    int ret = 0;
-
-    waiter_init_task(&w, t);
-    waitq_add(&t->tg->signal_wait, &w);
-    while (!take(sf, t, out)) {
-        ret = task_sleep(t, NO_DEADLINE);
-        if (ret < 0)
-            break;
-    }
-    waitq_remove(&w);
-    return ret;
-}
-
 static ssize_t signalfd_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
 {
-    struct signalfd *sf = f->priv;
     struct signalfd_siginfo s;
     ssize_t done = 0;
 
     if (u->left < sizeof(s) || !current)
         return -EINVAL;
     for (; u->left >= sizeof(s); done += (ssize_t)sizeof(s)) {
-        if (!take(sf, current, &s)) {
-            if (done)
-                return done;
-            int ret = f->flags & O_NONBLOCK ? -EAGAIN : wait_and_take(sf, current, &s);
-            if (ret < 0)
-                return ret;
-        }
+        int ret = 0;
+        if (!done)
+            ret = file_retry(f, u, &current->tg->signal_wait, 0, try_take, &s);
+        else if (!try_take(f, &s))
+            ret = -EAGAIN;
+        if (ret < 0)
+            return done ? done : ret;
         if (uio_copy_out(u, &s, sizeof(s)) != sizeof(s))
             return done ? done : -EFAULT;
     }
@@ -183,7 +168,7 @@ int signalfd_new(sigset64_t mask, unsigned flags, struct file **out)
         return -ENOMEM;
     lock_init(&sf->lock, RANK_LEAF);
     atomic_init(&sf->mask, mask & ~SIGSET_UNBLOCKABLE);
-    int ret = file_new_anon("anon_inode:[signalfd]", &signalfd_ops, FMODE_READ | FMODE_STREAM,
+    int ret = file_new_anon("anon_inode:[signalfd]", &signalfd_ops, FMODE_READ | FMODE_STREAM | FMODE_NOWAIT,
                             O_RDWR | (flags & O_NONBLOCK), 0600, sf, out);
     if (ret < 0) {
         lock_destroy(&sf->lock);

@@ -51,32 +51,19 @@ static void expired(struct ktimer *k)
 }
 
 /* Takes the expirations, and has the timer wake for the next ones. */
-static bool take(struct timerfd *tf, uint64_t *out)
+static bool try_take(struct file *f, void *out_ticks)
 {
+    struct timerfd *tf = f->priv;
+
     lock(&tf->lock);
     advance(tf);
-    *out = tf->ticks;
+    const uint64_t ticks = tf->ticks;
     tf->ticks = 0;
-    if (*out && tf->expiry)
+    if (ticks && tf->expiry)
         ktimer_arm(&tf->timer, tf->expiry);
     unlock(&tf->lock);
-    return *out > 0;
-}
-
-static int wait_and_take(struct timerfd *tf, uint64_t *out)
-{
-    struct waiter w;
-    int ret = 0;
-
-    waiter_init_task(&w, current);
-    waitq_add(&tf->wq, &w);
-    while (!take(tf, out)) {
-        ret = task_sleep(current, NO_DEADLINE);
-        if (ret < 0)
-            break;
-    }
-    waitq_remove(&w);
-    return ret;
+    *(uint64_t *)out_ticks = ticks;
+    return ticks > 0;
 }
 
 static ssize_t timerfd_read(struct file *f, struct uio *u, int64_t *pos unused_arg)
@@ -86,13 +73,9 @@ static ssize_t timerfd_read(struct file *f, struct uio *u, int64_t *pos unused_a
 
     if (u->left < sizeof(ticks))
         return -EINVAL;
-    if (!take(tf, &ticks)) {
-        if ((f->flags & O_NONBLOCK) || !current)
-            return -EAGAIN;
-        int ret = wait_and_take(tf, &ticks);
-        if (ret < 0)
-            return ret;
-    }
+    int ret = file_retry(f, u, &tf->wq, EPOLLIN, try_take, &ticks);
+    if (ret < 0)
+        return ret;
     return uio_copy_out(u, &ticks, sizeof(ticks)) == sizeof(ticks) ? (ssize_t)sizeof(ticks) : -EFAULT;
 }
 
@@ -129,7 +112,7 @@ int timerfd_new(clockid_t clock, unsigned flags, struct file **out)
     waitq_init(&tf->wq);
     ktimer_init(&tf->timer, expired);
     tf->clock = clock;
-    int ret = file_new_anon("anon_inode:[timerfd]", &timerfd_ops, FMODE_READ | FMODE_STREAM,
+    int ret = file_new_anon("anon_inode:[timerfd]", &timerfd_ops, FMODE_READ | FMODE_STREAM | FMODE_NOWAIT,
                             O_RDWR | (flags & O_NONBLOCK), 0600, tf, out);
     if (ret < 0) {
         lock_destroy(&tf->lock);

@@ -56,7 +56,8 @@ static bool pgrp_orphaned(struct pgrp *pg)
 static bool signal_ignored(struct task *t, int sig)
 {
     lock(&t->tg->siglock);
-    bool ign = (t->blocked & sigbit(sig)) || t->tg->sighand->action[sig - 1].handler == (uint64_t)(uintptr_t)SIG_IGN;
+    bool ign = (signal_blocked_locked(t) & sigbit(sig)) ||
+               t->tg->sighand->action[sig - 1].handler == (uint64_t)(uintptr_t)SIG_IGN;
     unlock(&t->tg->siglock);
     return ign;
 }

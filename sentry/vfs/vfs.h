@@ -188,6 +188,7 @@ enum { /* file->fmode, beside O_* in flags */
        FMODE_PATH = 8,    /* O_PATH */
        FMODE_EXEC = 16,   /* opened for execution */
        FMODE_OPENED = 32, /* watchers were told of the open, and are to be told of the close */
+       FMODE_NOWAIT = 64, /* reads and writes heed file_may_wait(): RWF_NOWAIT is possible. Regular files need it not */
 };
 
 struct file {
@@ -227,6 +228,9 @@ struct inode *inode_get(struct inode *i);
 void inode_put(struct inode *i);
 /* Fills from the inode's own fields: what a NULL getattr does. */
 void inode_fill_stat(struct inode *i, struct kstat *st);
+/* The same with the lock held that guards i's attributes; and the taking over of a new mode, owner and group. */
+void inode_fill_stat_locked(struct inode *i, struct kstat *st);
+void inode_note_owner_locked(struct inode *i, const struct iattr *a);
 int inode_getattr(struct inode *i, struct kstat *st) must_check;
 
 struct dentry *dentry_get(struct dentry *d);
@@ -335,5 +339,13 @@ void file_put(struct file *f);
  */
 ssize_t file_read(struct file *f, struct uio *u, int64_t *pos) must_check;
 ssize_t file_write(struct file *f, struct uio *u, int64_t *pos) must_check;
+/*
+ * What the read or write of a small object comes to: try(f, arg) until it says that it is done, with sleeps on q
+ * between (events: what wakes them, 0 for all). 0; -EAGAIN where it may not wait; -ERESTARTSYS.
+ */
+int file_retry(struct file *f, const struct uio *u, struct waitq *q, uint32_t events,
+               bool (*try)(struct file *f, void *arg), void *arg) must_check;
+/* May a read or write by u wait for what is not there yet? Neither O_NONBLOCK nor RWF_NOWAIT forbids it. */
+bool file_may_wait(const struct file *f, const struct uio *u);
 /* Whole-buffer read for the kernel's own use (ELF headers): bytes read. */
 ssize_t file_pread_kernel(struct file *f, void *buf, size_t len, int64_t pos) must_check;

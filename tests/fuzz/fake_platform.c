@@ -54,36 +54,41 @@ ssize_t plat_copy_out(struct plat_thread *t unused_arg, uint64_t dst, const void
     return (ssize_t)n;
 }
 
-ssize_t plat_copy_in_v(struct plat_thread *t, void *dst, size_t len, const struct iovec *guest, size_t n)
+/* Copies between ranges; both ways alike but for who is the guest. */
+static ssize_t copy_ranges(const struct iovec *guest, size_t n_guest, const struct iovec *own, size_t n, bool out)
 {
-    size_t done = 0;
+    size_t done = 0, skip = 0;
 
-    for (size_t i = 0; i < n && done < len; i++) {
-        size_t want = MIN(guest[i].iov_len, len - done);
-        ssize_t got = plat_copy_in(t, (char *)dst + done, (uint64_t)(uintptr_t)guest[i].iov_base, want);
+    for (size_t g = 0, at = 0, o = 0; g < n_guest && o < n;) {
+        size_t want = MIN(guest[g].iov_len - at, own[o].iov_len - skip);
+        uint64_t addr = (uint64_t)(uintptr_t)guest[g].iov_base + at;
+        char *mine = (char *)own[o].iov_base + skip;
+        ssize_t got = out ? plat_copy_out(NULL, addr, mine, want) : plat_copy_in(NULL, mine, addr, want);
         if (got < 0)
             return done ? (ssize_t)done : got;
         done += (size_t)got;
         if ((size_t)got < want)
             break;
+        at += want;
+        skip += want;
+        if (at == guest[g].iov_len)
+            g++, at = 0;
+        if (skip == own[o].iov_len)
+            o++, skip = 0;
     }
     return (ssize_t)done;
 }
 
-ssize_t plat_copy_out_v(struct plat_thread *t, const void *src, size_t len, const struct iovec *guest, size_t n)
+ssize_t plat_copy_in_v(struct plat_thread *t unused_arg, const struct iovec *dst, size_t n, const struct iovec *guest,
+                       size_t n_guest)
 {
-    size_t done = 0;
+    return copy_ranges(guest, n_guest, dst, n, false);
+}
 
-    for (size_t i = 0; i < n && done < len; i++) {
-        size_t want = MIN(guest[i].iov_len, len - done);
-        ssize_t put = plat_copy_out(t, (uint64_t)(uintptr_t)guest[i].iov_base, (const char *)src + done, want);
-        if (put < 0)
-            return done ? (ssize_t)done : put;
-        done += (size_t)put;
-        if ((size_t)put < want)
-            break;
-    }
-    return (ssize_t)done;
+ssize_t plat_copy_out_v(struct plat_thread *t unused_arg, const struct iovec *guest, size_t n_guest,
+                        const struct iovec *src, size_t n)
+{
+    return copy_ranges(guest, n_guest, src, n, true);
 }
 
 int plat_cmpxchg32(struct plat_thread *t unused_arg, uint64_t addr, uint32_t old, uint32_t new_value,
@@ -151,6 +156,16 @@ int64_t plat_mmap(struct plat_thread *t unused_arg, uint64_t addr, uint64_t len,
 int plat_mmap_batch(struct plat_thread *t unused_arg, const struct plat_mapping *maps unused_arg, size_t n unused_arg)
 {
     return -ENOMEM;
+}
+
+bool plat_lend_mask(struct plat_thread *t unused_arg, uint64_t mask unused_arg)
+{
+    return false;
+}
+
+int plat_recall_mask(struct plat_thread *t unused_arg, uint64_t *out_mask unused_arg)
+{
+    return -ESRCH;
 }
 
 uint64_t plat_robust_list(const struct plat_thread *t unused_arg)

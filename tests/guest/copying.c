@@ -3,8 +3,16 @@
 #include "scratch.h"
 
 #include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/sendfile.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <time.h>
 
 static int make(const char *name, const char *text)
 {
@@ -130,11 +138,54 @@ static void test_vectors(void)
     EXPECT(write(fds[1], "xyz", 3) == 3 && preadv2(fds[0], in, 1, -1, RWF_NOWAIT) == 3 && !memcmp(a, "xyz", 3));
 }
 
+/* Does a read with RWF_NOWAIT say that it would have to wait? Natively an older kernel may not know it of this file. */
+static bool refuses_to_wait(int fd)
+{
+    struct signalfd_siginfo room;
+    const struct iovec v = {&room, sizeof(room)};
+
+    return preadv2(fd, &v, 1, -1, RWF_NOWAIT) == -1 &&
+           (errno == EAGAIN || (errno == EOPNOTSUPP && !getenv("TEST_PLATFORM")));
+}
+
+static void test_nowait(void)
+{
+    uint64_t one = 1;
+    struct iovec v = {&one, sizeof(one)};
+    sigset_t none;
+    int fds[2];
+
+    scratch_enter();
+    sigemptyset(&none);
+    int event = eventfd(0, 0), timer = timerfd_create(CLOCK_MONOTONIC, 0), signals = signalfd(-1, &none, 0);
+    CHECK(event >= 0 && timer >= 0 && signals >= 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    EXPECT(refuses_to_wait(event) && refuses_to_wait(timer) && refuses_to_wait(signals) && refuses_to_wait(fds[0]));
+    EXPECT(write(event, &one, sizeof(one)) == 8 && preadv2(event, &v, 1, -1, RWF_NOWAIT) == 8);
+    EXPECT_ERRNO(pwritev2(event, &v, 1, -1, RWF_NOWAIT), EOPNOTSUPP);
+    /* A socket takes what there is room for, and gives what there is. */
+    ssize_t sent = 0, got = 0, n;
+    while ((n = pwritev2(fds[1], &v, 1, -1, RWF_NOWAIT)) > 0)
+        sent += n;
+    EXPECT(n == -1 && errno == EAGAIN && sent > 0);
+    while ((n = preadv2(fds[0], &v, 1, -1, RWF_NOWAIT)) > 0)
+        got += n;
+    EXPECT(n == -1 && errno == EAGAIN && got == sent);
+    int zero = open("/dev/zero", O_RDWR), full = open("/dev/full", O_RDWR), watch = inotify_init();
+    EXPECT(preadv2(zero, &v, 1, -1, RWF_NOWAIT) == 8 && one == 0 && pwritev2(zero, &v, 1, -1, RWF_NOWAIT) == 8);
+    EXPECT_ERRNO(preadv2(full, &v, 1, -1, RWF_NOWAIT), EOPNOTSUPP);
+    EXPECT_ERRNO(preadv2(watch, &v, 1, -1, RWF_NOWAIT), EOPNOTSUPP);
+    CHECK(mkfifo("fifo", 0600) == 0);
+    int fifo = open("fifo", O_RDWR);
+    EXPECT_ERRNO(preadv2(fifo, &v, 1, -1, RWF_NOWAIT), EOPNOTSUPP);
+    EXPECT_ERRNO(preadv2(fifo, &v, 1, 0, RWF_NOWAIT), ESPIPE);
+}
+
 int main(void)
 {
     RUN(test_sendfile);
     RUN(test_copy_file_range);
     RUN(test_splice);
     RUN(test_vectors);
+    RUN(test_nowait);
     return check_end();
 }

@@ -48,6 +48,14 @@ static int set(int id, int flags, long first, long period, struct itimerspec *ol
     return (int)syscall(SYS_timer_settime, id, flags, &its, old);
 }
 
+static long now_ns(void)
+{
+    struct timespec ts;
+
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
+    return ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
 static void test_once(void)
 {
     struct itimerspec left;
@@ -89,6 +97,35 @@ static void test_periodic(void)
         ;
     CHECK(sigprocmask(SIG_UNBLOCK, &block, NULL) == 0);
     CHECK(syscall(SYS_timer_delete, id) == 0);
+}
+
+/* A signal stands for all expirations up to the moment at which it is taken. */
+static void test_overrun(void)
+{
+    const long period = 1000; /* ns: so short that nobody is woken for each */
+    const int sig = SIGRTMIN + 1;
+    sigset_t block;
+    siginfo_t info;
+
+    sigemptyset(&block);
+    sigaddset(&block, sig);
+    CHECK(sigprocmask(SIG_BLOCK, &block, NULL) == 0);
+    int id = create(CLOCK_MONOTONIC, SIGEV_SIGNAL, sig, 0, 0);
+    long earliest = now_ns();
+    CHECK(set(id, 0, period, period, NULL) == 0);
+    long latest = now_ns(), expired = 0;
+    for (int i = 0; i < 20; i++) {
+        usleep(1000); /* by when the signal is queued */
+        long before = now_ns();
+        CHECK(sigwaitinfo(&block, &info) == sig && syscall(SYS_timer_getoverrun, id) == info.si_overrun);
+        expired += info.si_overrun + 1;
+        CHECK(expired >= (before - latest) / period && expired <= (now_ns() - earliest) / period);
+    }
+    CHECK(syscall(SYS_timer_delete, id) == 0);
+    const struct timespec none = {0, 0};
+    while (sigtimedwait(&block, &info, &none) > 0)
+        ;
+    CHECK(sigprocmask(SIG_UNBLOCK, &block, NULL) == 0);
 }
 
 static void *aim_at_self(void *arg)
@@ -192,6 +229,7 @@ int main(void)
     CHECK(sigaction(SIGRTMIN + 1, &sa, NULL) == 0);
     test_once();
     test_periodic();
+    test_overrun();
     CHECK(pthread_create(&thread, NULL, aim_at_self, NULL) == 0 && pthread_join(thread, NULL) == 0);
     test_cpu();
     test_cpu_sleep();

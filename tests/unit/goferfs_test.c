@@ -473,52 +473,72 @@ START_TEST(messages_absent)
 }
 END_TEST
 
+static const char *numbered(const char *prefix, int i)
+{
+    static char name[32];
+
+    snprintf(name, sizeof(name), "%s%d", prefix, i);
+    return name;
+}
+
 START_TEST(many)
 {
-    char name[32];
-
     ck_assert_int_eq(vfs_mkdir(me, AT_FDCWD, "/many", 0755), 0);
-    for (int i = 0; i < 5000; i++) {
-        snprintf(name, sizeof(name), "/many/a-file-%d", i);
-        file_put(must_open(name, O_WRONLY | O_CREAT));
-    }
+    for (int i = 0; i < 5000; i++)
+        file_put(must_open(numbered("/many/a-file-", i), O_WRONLY | O_CREAT));
     struct file *f = must_open("/many", O_RDONLY);
     int64_t pos = 0;
     ck_assert_int_eq(f->ops->iterate(f, &pos, add_name, &(struct names){.limit = 8}), 0);
     ck_assert_int_eq(pos, 8);
     file_put(f);
-    for (int i = 0; i < 5000; i++) {
-        snprintf(name, sizeof(name), "/many/a-file-%d", i);
-        ck_assert_int_eq(vfs_unlink(me, AT_FDCWD, name), 0);
-    }
+    for (int i = 0; i < 5000; i++)
+        ck_assert_int_eq(vfs_unlink(me, AT_FDCWD, numbered("/many/a-file-", i)), 0);
     ck_assert_int_eq(vfs_rmdir(me, AT_FDCWD, "/many"), 0);
 }
 END_TEST
 
+static void make_files(int count)
+{
+    for (int i = 0; i < count; i++)
+        host_write(numbered("f", i), "x");
+}
+
+static void open_files(int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct file *f = must_open(numbered("/f", i), i % 3 ? O_RDONLY : O_RDWR);
+        expect(f, 0, "x");
+        file_put(f);
+    }
+}
+
 /* More files than the gofer may have descriptors. */
 START_TEST(few_descriptors)
 {
-    const struct rlimit limit = {64, 64};
-    char name[32];
-
-    for (int i = 0; i < 500; i++) {
-        snprintf(name, sizeof(name), "f%d", i);
-        host_write(name, "x");
-    }
-    ck_assert_int_eq(prlimit(server, RLIMIT_NOFILE, &limit, NULL), 0);
-    for (int round = 0; round < 2; round++)
-        for (int i = 0; i < 500; i++) {
-            snprintf(name, sizeof(name), "/f%d", i);
-            struct file *f = must_open(name, i % 3 ? O_RDONLY : O_RDWR);
-            expect(f, 0, "x");
-            file_put(f);
-        }
+    make_files(500);
+    ck_assert_int_eq(prlimit(server, RLIMIT_NOFILE, &(struct rlimit){64, 64}, NULL), 0);
+    open_files(500);
+    open_files(500);
     file_put(must_open("/new", O_RDWR | O_CREAT));
     expect_entries("/", 503, NULL);
-    for (int i = 0; i < 500; i++) {
-        snprintf(name, sizeof(name), "/f%d", i);
-        must_stat(name);
-    }
+    for (int i = 0; i < 500; i++)
+        must_stat(numbered("/f", i));
+}
+END_TEST
+
+/* A quarter of our descriptors is for files that nobody uses. Who opens more than that, again and again, finds most. */
+START_TEST(idle_descriptors)
+{
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){400, 400}), 0);
+    make_files(120);
+    open_files(120);
+    sent();
+    for (int pass = 0; pass < 4; pass++)
+        open_files(120);
+    ck_assert_uint_lt(sent(), 4 * 120 / 2);
+    const int fd = dup(0); /* the lowest that is free */
+    ck_assert_int_lt(fd, 100 + 32);
+    close(fd);
 }
 END_TEST
 
@@ -569,6 +589,7 @@ int main(void)
     tcase_add_test(c, messages_change);
     tcase_add_test(c, messages_absent);
     tcase_add_test(c, few_descriptors);
+    tcase_add_test(c, idle_descriptors);
     tcase_add_test(c, dead_gofer);
     c = add_case(s, "shared", setup_shared);
     add_common(c);

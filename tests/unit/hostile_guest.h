@@ -1,22 +1,21 @@
 /*
- * x86-64: what the guests of seccomp_test.c run, in one page at CODE, with data at DATA. Each routine gets the stub's
- * addresses in registers: rdi the stub's call instruction, rsi its first area, rdx its start, r8 its length, r9 its
- * sigreturn instruction.
+ * x86-64: what the guests of seccomp_test.c run. Each routine gets the stub's addresses in registers: rdi the stub's
+ * call instruction, rsi its first area, rdx its start, r8 its length, r9 its sigreturn instruction.
  */
 #pragma once
 
+#include "tests/unit/guest_code.h"
+
 #ifdef __x86_64__
 
-#define CODE 0x10000000UL
-#define DATA 0x20000000UL
 #define DATA_SIZE 0x10000UL
 
 /* Calls of the script (on_call): 400 doubles, 401 makes a thread at rdi with stack rsi, 402 forks, 403 maps, 500 ends.
  */
 extern const unsigned char code_start[], code_end[];
 extern const unsigned char do_ranges[], do_site_call[], do_site_clone[], do_bad_frame[], do_own_frame[],
-    do_fake_start[], do_fake_done[], do_int80[], do_x32[], do_garbage_return[], do_scribble[], do_spin[], do_forks[],
-    do_calls[], do_registers[];
+    do_fake_start[], do_fake_done[], do_int80[], do_x32[], do_garbage_return[], do_scribble[], do_let_go[], do_spin[],
+    do_forks[], do_calls[], do_registers[];
 __asm__(
     ".pushsection .rodata\n"
     "code_start:\n"
@@ -160,25 +159,45 @@ __asm__(
     "4:  dec %ecx\n"
     "    jnz 4b\n"
     "    jmp 3b\n"
+    "do_let_go:\n" /* a thread that lets go whatever the stub holds, while this one makes threads */
+    "    lea 1f(%rip), %rdi\n"
+    "    mov %rsi, %r12\n"
+    "    mov $0x2000f000, %esi\n"
+    "    mov $401, %eax\n"
+    "    syscall\n"
+    "    mov $100, %ebx\n"
+    "    lea 3f(%rip), %r13\n"
+    "2:  mov %r13, %rdi\n"
+    "    mov $0x2000e000, %esi\n"
+    "    mov $401, %eax\n"
+    "    syscall\n"
+    "    dec %ebx\n"
+    "    jnz 2b\n"
+    "    mov $500, %eax\n"
+    "    syscall\n"
+    "1:  xor %ecx, %ecx\n" /* the last 64 bytes of each area in turn */
+    "4:  lea 0xffc0(%r12,%rcx), %rdi\n"
+    "    movq $0, 16(%rdi)\n"
+    "    add $0x10000, %rcx\n"
+    "    and $0x7fffff, %rcx\n"
+    "    jmp 4b\n"
+    "3:  mov $400, %eax\n" /* the threads: one call, and then a wait that does not end */
+    "    syscall\n"
+    "    mov $0x20000000, %edi\n"
+    "    xor %esi, %esi\n"
+    "    xor %edx, %edx\n"
+    "    xor %r10d, %r10d\n"
+    "    mov $202, %eax\n"
+    "    syscall\n"
+    "    jmp 3b\n"
     "do_forks:\n" /* forks until it is killed */
     "    mov $402, %eax\n"
     "    syscall\n"
     "    jmp do_forks\n"
     "do_spin:\n"
     "    jmp do_spin\n"
-    "do_calls:\n"
-    "    mov $1000, %ebx\n"
-    "    xor %r12d, %r12d\n"
-    "1:  mov $400, %eax\n"
-    "    mov %rbx, %rdi\n"
-    "    syscall\n"
-    "    add %rax, %r12\n"
-    "    dec %ebx\n"
-    "    jnz 1b\n"
-    "    mov %r12, %rdi\n"
-    "    mov $500, %eax\n"
-    "    syscall\n"
-    "do_registers:\n" /* 404 looks at all registers and sets rbx */
+    "do_calls:\n" GUEST_THOUSAND_CALLS /* an honest one */
+    "do_registers:\n"                  /* 404 looks at all registers and sets rbx */
     "    mov $7, %ebx\n"
     "    mov $404, %eax\n"
     "    syscall\n"

@@ -3,6 +3,7 @@
  * script. Each case runs in a process of its own (Check forks), as a platform is made once per process.
  */
 #include "include/platform.h"
+#include "tests/unit/guest_code.h"
 
 #include <check.h>
 #include <errno.h>
@@ -17,25 +18,12 @@
 
 #ifdef __x86_64__
 
-#define CODE 0x10000000UL
-#define DATA 0x20000000UL
 #define STACK_TOP (DATA + 0x4000)
 
 /* Guest code, one routine a case; each ends with call 500 (the client's "done"). */
 extern const unsigned char guest_calls[], guest_fault[], guest_spin[], guest_fork[], guest_thread[], guest_end[];
 __asm__(".pushsection .rodata\n"
-        "guest_calls:\n" /* 1000 times call 400, summing what it answers, then 500(sum) */
-        "    mov $1000, %ebx\n"
-        "    xor %r12d, %r12d\n"
-        "1:  mov $400, %eax\n"
-        "    mov %rbx, %rdi\n"
-        "    syscall\n"
-        "    add %rax, %r12\n"
-        "    dec %ebx\n"
-        "    jnz 1b\n"
-        "    mov $500, %eax\n"
-        "    mov %r12, %rdi\n"
-        "    syscall\n"
+        "guest_calls:\n" GUEST_THOUSAND_CALLS /* 400 doubles */
         "guest_fault:\n"
         "    mov $0x1234, %edi\n"
         "    mov %rax, (%rdi)\n"
@@ -190,6 +178,31 @@ START_TEST(system_calls)
 }
 END_TEST
 
+static struct iovec at_guest(uint64_t addr, size_t len)
+{
+    return (struct iovec){(void *)(uintptr_t)addr, len};
+}
+
+/* Several ranges on both sides: the shorter side is the length, and a hole ends the copy. */
+static void copies_of_ranges(struct plat_thread *t)
+{
+    char a[] = "abc", b[] = "defgh", x[3] = "", y[6] = "";
+    const struct iovec from[] = {{a, 3}, {b, 5}}, to[] = {{x, 2}, {y, 5}};
+    const struct iovec guest[] = {at_guest(DATA + 0xffe, 4), at_guest(DATA + 64, 0), at_guest(DATA + 32, 9)};
+    const struct iovec broken[] = {at_guest(DATA + 0x4000 - 3, 6), at_guest(DATA, 9)};
+
+    ck_assert_int_eq(plat_copy_out_v(t, guest, 3, from, 2), 8);
+    ck_assert_int_eq(plat_copy_in_v(t, to, 2, guest, 3), 7);
+    ck_assert_str_eq(x, "ab");
+    ck_assert_str_eq(y, "cdefg");
+    ck_assert_int_eq(plat_copy_out_v(t, broken, 2, from, 2), 3);
+    ck_assert_int_eq(plat_copy_in_v(t, to, 2, broken, 2), 3);
+    ck_assert_str_eq(x, "ab");
+    ck_assert_str_eq(y, "cdefg");
+    ck_assert_int_eq(plat_copy_in_v(t, to, 2, &broken[1], 1), 7);
+    ck_assert_int_eq(y[0], 0);
+}
+
 START_TEST(memory)
 {
     struct regs regs;
@@ -203,6 +216,7 @@ START_TEST(memory)
     ck_assert_str_eq(buf, "hello");
     ck_assert_int_eq(plat_copy_in(t, buf, 0x1000, 4), -EFAULT);
     ck_assert_int_eq(plat_copy_in(t, buf, DATA + 0x4000 - 4, 8), 4);
+    copies_of_ranges(t);
     ck_assert_int_eq(plat_cmpxchg32(t, DATA, 0, 5, &seen), 0);
     ck_assert_uint_eq(seen, 0);
     ck_assert_int_eq(plat_cmpxchg32(t, DATA, 0, 6, &seen), 0);

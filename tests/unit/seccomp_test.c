@@ -305,11 +305,13 @@ START_TEST(invented_frames)
 }
 END_TEST
 
+static const unsigned char *const scribblers[] = {do_scribble, do_let_go};
+
 START_TEST(scribbled_area)
 {
     start_platform();
     for (int i = 0; i < 10; i++) {
-        struct plat_thread *t = start_guest(do_scribble);
+        struct plat_thread *t = start_guest(scribblers[_i]);
         const struct timespec while_it_lasts = {.tv_nsec = 50000000};
         nanosleep(&while_it_lasts, NULL);
         plat_kill(t);
@@ -417,7 +419,7 @@ int main(void)
     tcase_add_test(c, stub_ranges);
     tcase_add_loop_test(c, foreign_calls, 0, ARRAY_SIZE(foreign));
     tcase_add_loop_test(c, invented_frames, 0, ARRAY_SIZE(self_deceit));
-    tcase_add_test(c, scribbled_area);
+    tcase_add_loop_test(c, scribbled_area, 0, ARRAY_SIZE(scribblers));
     tcase_add_test(c, killed_while_forking);
     tcase_add_test(c, blocked_kick);
     tcase_add_test(c, everything_trapped);

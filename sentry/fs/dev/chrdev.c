@@ -106,7 +106,12 @@ int chrdev_open(dev_t rdev, struct file *f)
     static const struct {
         unsigned major, minor;
         const struct file_ops *ops;
-    } devices[] = {{1, 3, &null_ops}, {1, 5, &zero_ops}, {1, 7, &full_ops}, {1, 8, &random_ops}, {1, 9, &random_ops}};
+        unsigned fmode;
+    } devices[] = {{1, 3, &null_ops, FMODE_NOWAIT},
+                   {1, 5, &zero_ops, FMODE_NOWAIT},
+                   {1, 7, &full_ops, 0},
+                   {1, 8, &random_ops, FMODE_NOWAIT},
+                   {1, 9, &random_ops, FMODE_NOWAIT}};
 
     if (rdev == makedev(5, 0))
         return current && tty_open_current ? tty_open_current(current, f) : -ENXIO;
@@ -115,6 +120,7 @@ int chrdev_open(dev_t rdev, struct file *f)
     for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
         if (rdev == makedev(devices[i].major, devices[i].minor)) {
             f->ops = devices[i].ops;
+            f->fmode |= devices[i].fmode;
             return 0;
         }
     }

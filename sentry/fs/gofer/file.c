@@ -77,7 +77,7 @@ static ssize_t read_mapped(struct file *f, struct uio *u, int64_t *pos)
     if (at >= size)
         return -EAGAIN;
     const uint64_t want = MIN(u->left, size - at);
-    const char *map = gofer_handle_map(f->priv, at + want, size, big);
+    const char *map = gofer_handle_map(f->priv, at + want, size, want >= BIG_READ);
     ssize_t n = map ? uio_copy_out(u, map + *pos, want) : -EAGAIN;
     if (n > 0)
         *pos += n;

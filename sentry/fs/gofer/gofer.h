@@ -171,12 +171,12 @@ bool gofer_fd_ok(int fd, int flags);
 struct gofer_handle {           /* fields under the one handle lock, but: */
     int fd;                     /* (c) owned */
     int mode;                   /* (c) O_RDONLY, O_RDWR or O_WRONLY */
-    unsigned users;             /* open files; 0: on the list of idle ones */
+    unsigned users;             /* open files; 0: among the idle ones */
     struct gofer_handle **slot; /* the inode's pointer to this; NULL: none, closed with its last user */
-    struct list idle;
-    _Atomic unsigned reads;   /* while it was not mapped, by weight */
-    char *_Atomic map;        /* the file's pages, for reads; NULL: not mapped (yet) */
-    _Atomic uint64_t map_len; /* bytes; set before map */
+    unsigned idle;              /* its place among them, from 1 on; 0: it is in use, or closed with its last user */
+    _Atomic unsigned reads;     /* while it was not mapped, by weight */
+    char *_Atomic map;          /* the file's pages, for reads; NULL: not mapped (yet) */
+    _Atomic uint64_t map_len;   /* bytes; set before map */
 };
 
 enum { HANDLE_READ, HANDLE_WRITE, HANDLE_KINDS };

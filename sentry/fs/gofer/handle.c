@@ -1,7 +1,8 @@
 /*
  * Host descriptors of regular files: at most one for reading and one for writing an inode, shared by all files that are
- * open on it (they carry no position: all is pread and pwrite). One that nobody uses waits on a list, oldest first, of
- * bounded length, so that opening a file again asks nobody.
+ * open on it (they carry no position: all is pread and pwrite). One that nobody uses stays among the idle ones, so that
+ * opening the file again asks nobody. Their number is bounded, and any of them may have to go for a new one: were it
+ * the oldest, a program that goes over more files than that, again and again, would never find one.
  */
 #include "sentry/fs/gofer/gofer.h"
 
@@ -13,14 +14,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define MAX_IDLE 4096
+#define MAX_IDLE 16384
 #define READS_TO_MAP 16 /* small ones */
 #define BIG_READ_WEIGHT 8
 #define MAP_SIZE_MAX (1UL << 30)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static struct lock handle_lock; /* RANK_LEAF: every handle's fields, inodes' slots, and what follows */
-static struct list idle_list = LIST_INIT(idle_list);
+static struct lock handle_lock;                 /* RANK_LEAF: every handle's fields, inodes' slots, and what follows */
+static struct gofer_handle *idle[MAX_IDLE + 1]; /* in no order; one more than are kept */
 static unsigned idle_count, idle_max;
 
 static void handles_init(void)
@@ -51,38 +52,54 @@ static struct gofer_handle *handle_new(int fd, int mode)
     }
     h->fd = fd;
     h->mode = mode;
-    list_init(&h->idle);
     return h;
+}
+
+/* ---- the idle ones ---- */
+
+static void idle_add_locked(struct gofer_handle *h)
+{
+    idle[idle_count++] = h;
+    h->idle = idle_count;
+}
+
+/* The last one takes the place of h, if that has one. */
+static void idle_remove_locked(struct gofer_handle *h)
+{
+    if (!h->idle)
+        return;
+    struct gofer_handle *last = idle[--idle_count];
+    idle[h->idle - 1] = last;
+    last->idle = h->idle;
+    h->idle = 0;
 }
 
 static void use_locked(struct gofer_handle *h)
 {
-    if (!h->users++ && !list_empty(&h->idle)) {
-        list_del(&h->idle);
-        idle_count--;
-    }
+    if (!h->users++)
+        idle_remove_locked(h);
 }
 
-/* Takes h out of its inode and off the list; the caller frees it. */
+/* Takes h out of its inode and from the idle ones; the caller frees it. */
 static void detach_locked(struct gofer_handle *h)
 {
     if (h->slot)
         *h->slot = NULL;
     h->slot = NULL;
-    if (!list_empty(&h->idle)) {
-        list_del(&h->idle);
-        idle_count--;
-    }
+    idle_remove_locked(h);
 }
 
-/* The idle handle to be freed for the list to be short enough, or NULL. */
+/* One of the idle, to be freed so that no more than max are left, or NULL. */
 static struct gofer_handle *overflow_locked(unsigned max)
 {
+    static uint32_t random = 1;
+
     if (idle_count <= max)
         return NULL;
-    struct gofer_handle *oldest = list_first(&idle_list, struct gofer_handle, idle);
-    detach_locked(oldest);
-    return oldest;
+    random = random * 1664525 + 1013904223; /* a linear congruential generator; its high bits are good enough */
+    struct gofer_handle *h = idle[(uint64_t)random * idle_count >> 32];
+    detach_locked(h);
+    return h;
 }
 
 /* One user less; what is then to be freed, or NULL. */
@@ -92,8 +109,7 @@ static struct gofer_handle *put_locked(struct gofer_handle *h)
         return NULL;
     if (!h->slot)
         return h;
-    list_push_back(&idle_list, &h->idle);
-    idle_count++;
+    idle_add_locked(h);
     return overflow_locked(idle_max);
 }
 
@@ -164,14 +180,14 @@ static int open_new(struct inode *i, int flags, int *out_fd, int *out_mode)
     return ret;
 }
 
-/* Frees the oldest idle handle; false: there was none. */
+/* Frees an idle handle; false: there was none. */
 static bool free_one(void)
 {
     lock(&handle_lock);
-    struct gofer_handle *oldest = overflow_locked(idle_count ? idle_count - 1 : 0);
+    struct gofer_handle *h = overflow_locked(idle_count ? idle_count - 1 : 0);
     unlock(&handle_lock);
-    handle_free(oldest);
-    return oldest;
+    handle_free(h);
+    return h;
 }
 
 int gofer_handle_get(struct inode *i, int flags, struct gofer_handle **out)

@@ -156,22 +156,10 @@ int gofer_getattr(struct inode *i, struct kstat *st)
     if (ret < 0)
         return ret;
     lock(&gi->attr_lock);
-    *st = (struct kstat){
-        .ino = i->ino,
-        .dev = gi->dev,
-        .rdev = i->rdev,
-        .mode = i->mode,
-        .nlink = i->nlink,
-        .uid = i->uid,
-        .gid = i->gid,
-        .size = i->size,
-        .blocks = gi->blocks,
-        .blksize = gi->blksize,
-        .atime = i->atime,
-        .mtime = i->mtime,
-        .ctime = i->ctime,
-        .btime = i->btime,
-    };
+    inode_fill_stat_locked(i, st);
+    st->dev = gi->dev;
+    st->blocks = gi->blocks;
+    st->blksize = gi->blksize;
     unlock(&gi->attr_lock);
     return 0;
 }
@@ -218,12 +206,7 @@ static void note_set(struct inode *i, const struct iattr *a)
     struct gofer_inode *gi = gofer_data(i);
 
     lock(&gi->attr_lock);
-    if (a->valid & ATTR_MODE)
-        i->mode = (i->mode & S_IFMT) | (a->mode & 07777);
-    if (a->valid & ATTR_UID)
-        i->uid = a->uid;
-    if (a->valid & ATTR_GID)
-        i->gid = a->gid;
+    inode_note_owner_locked(i, a);
     if (a->valid & ATTR_SIZE)
         i->size = a->size;
     gofer_changed_locked(gi);

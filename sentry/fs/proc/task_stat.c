@@ -32,7 +32,7 @@ static void gather_signals(struct task *t, struct task_facts *f)
     lock(&t->tg->siglock);
     f->pending = t->pending.set;
     f->group_pending = t->tg->pending.set;
-    f->blocked = t->blocked;
+    f->blocked = signal_blocked_locked(t);
     f->rss_limit = tg_limit(t->tg, RLIMIT_RSS);
     for (int sig = 1; t->tg->sighand && sig <= NSIG_MAX; sig++) {
         uint64_t handler = t->tg->sighand->action[sig - 1].handler;

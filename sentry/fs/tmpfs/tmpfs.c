@@ -369,12 +369,7 @@ static int tmpfs_setattr(struct inode *i, const struct iattr *a)
     else if ((a->valid & ATTR_MODE) && ((i->mode ^ a->mode) & 0111) && tmpfs_sealed(i, F_SEAL_EXEC))
         ret = -EPERM;
     if (ret == 0) {
-        if (a->valid & ATTR_MODE)
-            i->mode = (i->mode & S_IFMT) | (a->mode & 07777);
-        if (a->valid & ATTR_UID)
-            i->uid = a->uid;
-        if (a->valid & ATTR_GID)
-            i->gid = a->gid;
+        inode_note_owner_locked(i, a);
         set_times(i, a);
     }
     unlock(&i->lock);
@@ -405,15 +400,13 @@ static int tmpfs_open(struct inode *i, struct file *f)
     return 0;
 }
 
+#define COMMON_OPS                                                                                                     \
+    .getattr = tmpfs_getattr, .setattr = tmpfs_setattr, .getxattr = tmpfs_getxattr, .setxattr = tmpfs_setxattr,        \
+    .listxattr = tmpfs_listxattr, .removexattr = tmpfs_removexattr, .evict = tmpfs_evict
+
 static const struct inode_ops tmpfs_regular_ops = {
     .open = tmpfs_open,
-    .getattr = tmpfs_getattr,
-    .setattr = tmpfs_setattr,
-    .getxattr = tmpfs_getxattr,
-    .setxattr = tmpfs_setxattr,
-    .listxattr = tmpfs_listxattr,
-    .removexattr = tmpfs_removexattr,
-    .evict = tmpfs_evict,
+    COMMON_OPS,
 };
 
 static const struct inode_ops tmpfs_inode_ops = {
@@ -428,13 +421,7 @@ static const struct inode_ops tmpfs_inode_ops = {
     .rmdir = tmpfs_rmdir,
     .rename = tmpfs_rename,
     .readlink = tmpfs_readlink,
-    .getattr = tmpfs_getattr,
-    .setattr = tmpfs_setattr,
-    .getxattr = tmpfs_getxattr,
-    .setxattr = tmpfs_setxattr,
-    .listxattr = tmpfs_listxattr,
-    .removexattr = tmpfs_removexattr,
-    .evict = tmpfs_evict,
+    COMMON_OPS,
 };
 
 /* ---- directory reads ---- */
