@@ -145,7 +145,7 @@ struct plat_thread {
 /* Addresses inside every stub, the same in all of a sandbox. (c) after plat_init() */
 struct stub_layout {
     uint64_t start, end, areas;
-    uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip;
+    uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip, yield_ip, futex_ip;
     uint64_t undo;                    /* address of the program for native_undo(), in the stub's data */
     uint64_t fast, slot, trampolines; /* of stub_fast, and of two variables: see slot.h */
 };

@@ -72,9 +72,9 @@ _Static_assert(sizeof(struct stub_self) <= 64, "there is room above the stack");
 
 /* The zygote's first message. */
 struct stub_hello {
-    uint64_t start, end;                                /* the stub's range of addresses */
-    uint64_t areas;                                     /* address of area 0 */
-    uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip; /* addresses after the stub's system call instructions */
+    uint64_t start, end;                                                    /* the stub's range of addresses */
+    uint64_t areas;                                                         /* address of area 0 */
+    uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip, yield_ip, futex_ip; /* after its system call instructions */
     uint64_t vdso, brk, mmap_top;
     uint64_t undo;              /* address of the struct sock_fprog for the second filter */
     uint64_t fast;              /* addresses for fast calls: of stub_fast, … */

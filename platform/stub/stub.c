@@ -24,13 +24,16 @@
 HIDDEN long stub_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
 HIDDEN long stub_close(int64_t fd);
 HIDDEN long stub_pdeathsig(void);
+HIDDEN long stub_yield(void);
+HIDDEN long stub_futex(const uint32_t *word, int op, uint32_t value, const void *timeout);
 HIDDEN long stub_cmpxchg(uint64_t addr, uint64_t old, uint64_t new_value);
 HIDDEN long stub_copy_word(uint64_t to, uint64_t from);
 HIDDEN void stub_sigreturn(void);
 HIDDEN void stub_child_entry(void);
 HIDDEN void stub_child(struct stub_frame *frame, uint64_t token);
 HIDDEN void stub_main(uint64_t *sp);
-extern const char stub_site[] HIDDEN, stub_close_site[] HIDDEN, stub_prctl_site[] HIDDEN, stub_sigreturn_site[] HIDDEN;
+extern const char stub_site[] HIDDEN, stub_close_site[] HIDDEN, stub_prctl_site[] HIDDEN, stub_sigreturn_site[] HIDDEN,
+    stub_yield_site[] HIDDEN, stub_futex_site[] HIDDEN;
 extern const char stub_cmpxchg_insn[] HIDDEN, stub_load_insn[] HIDDEN, stub_store_insn[] HIDDEN, stub_fault[] HIDDEN;
 extern const char __ehdr_start[] HIDDEN, _end[] HIDDEN;
 
@@ -50,9 +53,12 @@ static char stub_areas[(STUB_AREAS + 1) * STUB_AREA_SIZE] __attribute__((aligned
 #define SIGNAL_SYS 31
 #define SIG_BIT(n) (1UL << ((n)-1))
 
-/* System calls of the time before the filter; afterwards these addresses mean nothing, so that a futex passes there as
- * it does for the guest. */
-static long plain_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+/*
+ * System calls of the time before the filter, which knows nothing of this address: afterwards it is a place like the
+ * guest's own. So no loop may lie around it, in which a guest's calls would go on without the guest.
+ */
+__attribute__((noinline)) static long plain_call(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                                                 uint64_t f)
 {
     register uint64_t r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
     long ret;
@@ -105,12 +111,12 @@ static void wait_until_free(struct stub_self *s)
     const uint32_t clone = __atomic_load_n(&s->held, __ATOMIC_SEQ_CST);
 
     for (int i = 0; i < HELD_YIELDS && __atomic_load_n(&s->held, __ATOMIC_SEQ_CST); i++)
-        plain_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+        stub_yield();
     if (!clone || !__atomic_load_n(&s->held, __ATOMIC_SEQ_CST))
         return;
     __atomic_store_n(&s->waiting, clone, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&s->held, __ATOMIC_SEQ_CST))
-        plain_call(SYS_futex, (uint64_t)&s->held, FUTEX_WAIT_PRIVATE, clone, 0, 0, 0);
+        stub_futex(&s->held, FUTEX_WAIT_PRIVATE, clone, NULL);
 }
 
 /* The child of this clone. If it went on when the sentry let it, it may have ended, and its area be another one's. */
@@ -120,7 +126,7 @@ static void let_free(struct stub_self *s, uint32_t clone)
 
     __atomic_compare_exchange_n(&s->held, &held, 0, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&s->waiting, __ATOMIC_SEQ_CST) == clone)
-        plain_call(SYS_futex, (uint64_t)&s->held, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+        stub_futex(&s->held, FUTEX_WAKE_PRIVATE, 1, NULL);
 }
 
 static long run_job(struct stub_frame *frame, const struct stub_job *j)
@@ -221,7 +227,7 @@ static int take_back(struct stub_slot *s)
         if (state == SLOT_TAKEN)
             __atomic_compare_exchange_n(&s->state, &state, SLOT_ASLEEP, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
         else
-            plain_call(SYS_futex, (uint64_t)&s->state, FUTEX_WAIT, SLOT_ASLEEP, 0, 0, 0);
+            stub_futex(&s->state, FUTEX_WAIT, SLOT_ASLEEP, NULL);
     }
 }
 
@@ -412,6 +418,8 @@ static void say_hello(const uint64_t *sp, uint64_t areas)
         .close_ip = (uint64_t)stub_close_site,
         .prctl_ip = (uint64_t)stub_prctl_site,
         .sigreturn_ip = (uint64_t)stub_sigreturn_site,
+        .yield_ip = (uint64_t)stub_yield_site,
+        .futex_ip = (uint64_t)stub_futex_site,
         .vdso = find_vdso(sp),
         .brk = (uint64_t)plain_call(SYS_brk, 0, 0, 0, 0, 0, 0),
         .mmap_top = top + 4096,

@@ -83,7 +83,10 @@ static void find_stub(void)
     }
 }
 
-/* Collects the stub's system call instructions: below and above the page that was found, as far as can be read. */
+/*
+ * Collects the stub's system call instructions: below and above the page that was found, as far as can be read. Among
+ * them are words of its data that look like one (in the filter, for example): whoever jumps there dies.
+ */
 static void find_sites(void)
 {
     uint64_t at = stub_page;
