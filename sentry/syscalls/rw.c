@@ -53,12 +53,19 @@ ssize_t task_write_file(struct task *t, struct file *f, struct uio *u, int64_t *
     return ret;
 }
 
-static long rw_file(struct task *t, struct file *f, struct uio *u, int64_t *pos, bool write)
+/* May f be read or written, at pos if it is not NULL? */
+static int rw_check(const struct file *f, const int64_t *pos, bool write)
 {
     if (pos && (f->fmode & FMODE_STREAM))
         return -ESPIPE;
-    if (!(f->fmode & (write ? FMODE_WRITE : FMODE_READ)))
-        return -EBADF;
+    return f->fmode & (write ? FMODE_WRITE : FMODE_READ) ? 0 : -EBADF;
+}
+
+static long rw_file(struct task *t, struct file *f, struct uio *u, int64_t *pos, bool write)
+{
+    const int err = rw_check(f, pos, write);
+    if (err < 0)
+        return err;
     const long n = write ? task_write_file(t, f, u, pos) : file_read(f, u, pos);
     io_count(write ? &t->io.writes : &t->io.reads, 1);
     if (n > 0)
@@ -79,6 +86,22 @@ static long rw_one(struct task *t, const struct sysargs *a, int64_t *pos, bool w
     return ret;
 }
 
+#define RWF_KNOWN (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND | RWF_NOWAIT)
+
+/* Ranges that were copied in. Unlike a single empty one they reach the file, and its flags, only if they have a byte.
+ */
+static long rw_ranges(struct task *t, struct file *f, struct uio *u, int64_t *pos, bool write, int rwf)
+{
+    const int err = rw_check(f, pos, write);
+    if (err < 0 || !u->left)
+        return err;
+    if (rwf & ~RWF_KNOWN)
+        return -EOPNOTSUPP;
+    u->append = write && (rwf & RWF_APPEND);
+    u->nowait = rwf & RWF_NOWAIT;
+    return rw_file(t, f, u, pos, write);
+}
+
 static long rw_vec(struct task *t, const struct sysargs *a, int64_t *pos, bool write, int rwf)
 {
     struct uio u;
@@ -87,9 +110,7 @@ static long rw_vec(struct task *t, const struct sysargs *a, int64_t *pos, bool w
         return -EBADF;
     long ret = uio_user_iov(&u, t, a->a[1], a->a[2]);
     if (ret == 0) {
-        u.append = write && (rwf & RWF_APPEND);
-        u.nowait = rwf & RWF_NOWAIT;
-        ret = rw_file(t, f, &u, pos, write);
+        ret = rw_ranges(t, f, &u, pos, write, rwf);
         uio_free(&u);
     }
     file_put(f);
@@ -145,8 +166,6 @@ static long rw_vec2(struct task *t, const struct sysargs *a, bool write)
 {
     int64_t pos = (int64_t)a->a[3];
     int flags = (int)a->a[5];
-    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND | RWF_NOWAIT))
-        return -EOPNOTSUPP;
     if (pos < -1)
         return -EINVAL;
     long ret = rw_vec(t, a, pos == -1 ? NULL : &pos, write, flags);

@@ -149,12 +149,12 @@ static ssize_t transfer_at_own(struct file *f, struct uio *u, transfer_fn fn)
 
 static bool refuses_nowait(const struct file *f)
 {
-    return !(f->fmode & FMODE_NOWAIT) && !S_ISREG(f->inode->mode);
+    return !(f->fmode & FMODE_NOWAIT) && !(S_ISREG(f->inode->mode) && (mount_sb(f->mnt)->flags & SB_NOWAIT));
 }
 
 static ssize_t transfer(struct file *f, struct uio *u, int64_t *pos, transfer_fn fn)
 {
-    if (u->nowait && u->left && refuses_nowait(f))
+    if (u->nowait && refuses_nowait(f))
         return -EOPNOTSUPP;
     if (!pos)
         return transfer_at_own(f, u, fn);

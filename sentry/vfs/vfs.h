@@ -76,7 +76,11 @@ struct super_ops {
     void (*destroy)(struct super_block *sb); /* frees sb->fs_data; the last mount and inode are gone */
 };
 
-enum { SB_RDONLY = 1, SB_NODCACHE = 2 /* names may change behind us: dentry_ops revalidate each use */ };
+enum { /* super_block->flags */
+       SB_RDONLY = 1,
+       SB_NODCACHE = 2, /* names may change behind us: dentry_ops revalidate each use */
+       SB_NOWAIT = 4,   /* RWF_NOWAIT is possible on regular files, which tmpfs, proc and sysfs refuse on Linux */
+};
 
 struct super_block {
     refcount_t refs;
@@ -188,7 +192,7 @@ enum { /* file->fmode, beside O_* in flags */
        FMODE_PATH = 8,    /* O_PATH */
        FMODE_EXEC = 16,   /* opened for execution */
        FMODE_OPENED = 32, /* watchers were told of the open, and are to be told of the close */
-       FMODE_NOWAIT = 64, /* reads and writes heed file_may_wait(): RWF_NOWAIT is possible. Regular files need it not */
+       FMODE_NOWAIT = 64, /* reads and writes heed file_may_wait(): RWF_NOWAIT is possible. Regular files: SB_NOWAIT */
 };
 
 struct file {

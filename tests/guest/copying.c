@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -180,6 +181,48 @@ static void test_nowait(void)
     EXPECT_ERRNO(preadv2(fifo, &v, 1, 0, RWF_NOWAIT), ESPIPE);
 }
 
+/* On Linux only file systems that say so know RWF_NOWAIT: not tmpfs, proc and sysfs. */
+static void test_nowait_files(void)
+{
+    static const char *const refuse[] = {"/proc/version", "/proc/self/status", "/proc/sys/kernel/hostname",
+                                         "/sys/devices/system/cpu/online", "/dev/shm/test_nowait"};
+    char c = 'x';
+    struct iovec v = {&c, 1};
+
+    int shm = open("/dev/shm/test_nowait", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    CHECK(shm >= 0);
+    EXPECT_ERRNO(pwritev2(shm, &v, 1, 0, RWF_NOWAIT), EOPNOTSUPP);
+    for (size_t i = 0; i < sizeof(refuse) / sizeof(*refuse); i++) {
+        int fd = open(refuse[i], O_RDONLY);
+        CHECK(fd >= 0);
+        EXPECT_ERRNO(preadv2(fd, &v, 1, 0, RWF_NOWAIT), EOPNOTSUPP);
+        close(fd);
+    }
+    CHECK(unlink("/dev/shm/test_nowait") == 0);
+    int memory = memfd_create("memory", 0), passwd = open("/etc/passwd", O_RDONLY);
+    EXPECT_ERRNO(preadv2(memory, &v, 1, 0, RWF_NOWAIT), EOPNOTSUPP);
+    ssize_t n = preadv2(passwd, &v, 1, 0, RWF_NOWAIT);
+    EXPECT(n == 1 || (n == -1 && (errno == EAGAIN || errno == EOPNOTSUPP)));
+}
+
+/* Ranges without a byte do not reach the file, nor do flags with them. */
+static void test_empty_vectors(void)
+{
+    char c;
+    struct iovec empty = {&c, 0}, one = {&c, 1};
+    int fds[2];
+
+    int event = eventfd(0, EFD_NONBLOCK), full = open("/dev/full", O_RDWR);
+    CHECK(event >= 0 && full >= 0 && pipe(fds) == 0);
+    EXPECT(readv(event, &empty, 1) == 0 && readv(event, &empty, 0) == 0 && writev(event, &empty, 1) == 0);
+    EXPECT_ERRNO(read(event, &c, 0), EINVAL);
+    EXPECT(writev(full, &empty, 1) == 0);
+    EXPECT(preadv2(full, &empty, 1, -1, 0x10000) == 0 && preadv2(full, &empty, 1, -1, RWF_NOWAIT) == 0);
+    EXPECT_ERRNO(preadv2(full, &one, 1, -1, 0x10000), EOPNOTSUPP);
+    EXPECT_ERRNO(preadv2(fds[1], &empty, 1, -1, 0x10000), EBADF);
+    EXPECT_ERRNO(preadv2(fds[0], &empty, 1, 0, 0x10000), ESPIPE);
+}
+
 int main(void)
 {
     RUN(test_sendfile);
@@ -187,5 +230,7 @@ int main(void)
     RUN(test_splice);
     RUN(test_vectors);
     RUN(test_nowait);
+    RUN(test_nowait_files);
+    RUN(test_empty_vectors);
     return check_end();
 }

@@ -81,7 +81,7 @@ int gofer_mount(int conn_fd, bool exclusive, bool readonly, struct dentry **out)
     gs->exclusive = exclusive;
     lock_init(&gs->table_lock, RANK_LEAF);
     RB_INIT(&gs->table);
-    const unsigned flags = (readonly ? SB_RDONLY : 0U) | (exclusive ? 0U : SB_NODCACHE);
+    const unsigned flags = SB_NOWAIT | (readonly ? SB_RDONLY : 0U) | (exclusive ? 0U : SB_NODCACHE);
     struct super_block *sb = sb_new("9p", &gofer_super_ops, flags, V9FS_MAGIC, gs);
     if (!sb) {
         gofer_conn_destroy(&gs->conn);

@@ -100,7 +100,7 @@ int overlay_mount(struct dentry *lower, struct dentry **out)
     lock_init(&os->table_lock, RANK_FS);
     RB_INIT(&os->table);
     int ret = make_trees(os);
-    struct super_block *sb = ret == 0 ? sb_new("overlay", &ovl_super_ops, 0, OVERLAY_MAGIC, os) : NULL;
+    struct super_block *sb = ret == 0 ? sb_new("overlay", &ovl_super_ops, SB_NOWAIT, OVERLAY_MAGIC, os) : NULL;
     if (!sb) {
         ovl_sb_free(os);
         return ret < 0 ? ret : -ENOMEM;
