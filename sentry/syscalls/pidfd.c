@@ -28,7 +28,38 @@ long sys_pidfd_open(struct task *t, const struct sysargs *a)
     return ret < 0 ? ret : fd_add(t, f, true);
 }
 
-/* The process behind a descriptor, referenced. -EBADF. */
+/* The process whose directory in /proc f is, referenced. -EBADF, -ESRCH. */
+static int tg_of_directory(const struct file *f, struct thread_group **out)
+{
+    const pid_t pid = proc_dir_pid(f);
+    struct task *leader = pid ? task_find(pid) : NULL;
+
+    if (!leader)
+        return pid ? -ESRCH : -EBADF;
+    *out = leader->tg;
+    tg_get(*out);
+    task_put(leader);
+    return 0;
+}
+
+/* The process that a descriptor names to pidfd_send_signal(2), referenced. -EBADF, -ESRCH. */
+static int tg_to_signal(struct task *t, int fd, struct thread_group **out)
+{
+    struct file *f = fd_get(t, fd);
+    int ret = 0;
+
+    if (!f)
+        return -EBADF;
+    *out = pidfd_tg(f);
+    if (*out)
+        tg_get(*out);
+    else
+        ret = tg_of_directory(f, out);
+    file_put(f);
+    return ret;
+}
+
+/* The process behind a pidfd, referenced. -EBADF. */
 static int tg_of_fd(struct task *t, int fd, struct thread_group **out)
 {
     struct file *f = fd_get(t, fd);
@@ -75,7 +106,7 @@ long sys_pidfd_send_signal(struct task *t, const struct sysargs *a)
 
     if ((unsigned)a->a[3])
         return -EINVAL;
-    long ret = tg_of_fd(t, (int)a->a[0], &tg);
+    long ret = tg_to_signal(t, (int)a->a[0], &tg);
     if (ret < 0)
         return ret;
     ret = sig < 0 || sig > NSIG_MAX ? -EINVAL : info_arg(t, a->a[2], sig, tg == t->tg, &info);

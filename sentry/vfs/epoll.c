@@ -312,23 +312,35 @@ static int take_events(struct epoll *ep, struct list *scan, struct epoll_event *
     return n;
 }
 
+/* Moves up to BATCH events of scan's items to the guest: how many, or -EFAULT. ep->lock held. */
+static int collect_batch(struct task *t, struct epoll *ep, struct list *scan, uint64_t addr, int max)
+{
+    struct epoll_event ev[BATCH];
+    struct taken taken[BATCH];
+
+    int n = take_events(ep, scan, ev, taken, MIN(max, BATCH));
+    if (n && user_write(t, addr, ev, (size_t)n * sizeof(ev[0])) < 0) {
+        give_back(taken, n);
+        return -EFAULT;
+    }
+    return n;
+}
+
 /* Moves up to max events to the guest's array at addr: how many, or -EFAULT. An item off the list that a wake-up meets
  * meanwhile comes back by itself. */
 static int collect(struct task *t, struct epoll *ep, uint64_t addr, int max)
 {
     struct list scan = LIST_INIT(scan);
-    struct epoll_event ev[BATCH];
-    struct taken taken[BATCH];
+    int n = 0, more;
 
     lock(&ep->lock);
     lock(&ep->ready_lock);
     list_splice_back(&scan, &ep->ready);
     unlock(&ep->ready_lock);
-    int n = take_events(ep, &scan, ev, taken, MIN(max, BATCH));
-    if (n && user_write(t, addr, ev, (size_t)n * sizeof(ev[0])) < 0) {
-        give_back(taken, n);
-        n = -EFAULT;
-    }
+    while ((more = collect_batch(t, ep, &scan, addr + (uint64_t)n * sizeof(struct epoll_event), max - n)) > 0)
+        n += more;
+    if (more < 0 && !n)
+        n = more;
     lock(&ep->ready_lock);
     list_splice_back(&scan, &ep->ready); /* what was not looked at goes first next time */
     list_splice_back(&ep->ready, &scan);

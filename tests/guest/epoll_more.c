@@ -200,6 +200,22 @@ static void test_timeouts(void)
     EXPECT_ERRNO(syscall(SYS_epoll_pwait, ep, &e, 1, 0, &none, 4), EINVAL);
 }
 
+/* All that is ready comes at once, if there is room for it. */
+static void test_many(void)
+{
+    enum { MANY = 400 };
+    static struct epoll_event got[MANY + 1];
+
+    fresh();
+    for (int i = 0; i < MANY; i++) {
+        int fd = eventfd(1, 0);
+        CHECK(fd >= 0 && add(fd, EPOLLIN) == 0);
+    }
+    EXPECT(epoll_wait(ep, got, MANY + 1, 0) == MANY);
+    EXPECT(epoll_wait(ep, got, MANY - 1, 0) == MANY - 1);
+    EXPECT(epoll_wait(ep, got, MANY, 0) == MANY);
+}
+
 int main(void)
 {
     RUN(test_errors);
@@ -210,5 +226,6 @@ int main(void)
     RUN(test_nesting);
     RUN(test_wakeups);
     RUN(test_timeouts);
+    RUN(test_many);
     return check_end();
 }

@@ -172,6 +172,15 @@ static void test_pidfd(void)
     CHECK_ERRNO(pidfd_open_(pid, 0), ESRCH);
     close(fd);
 
+    /* A process's directory names it too, to this call alone. */
+    fd = open("/proc/self", O_RDONLY | O_DIRECTORY);
+    CHECK(fd >= 0 && syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0);
+    CHECK_ERRNO(syscall(SYS_pidfd_getfd, fd, 0, 0), EBADF);
+    close(fd);
+    fd = open("/proc", O_RDONLY | O_DIRECTORY);
+    CHECK_ERRNO(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), EBADF);
+    close(fd);
+
     fd = -1;
     pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, &fd, 0, 0);
     if (pid == 0)

@@ -6,6 +6,7 @@
 
 #include "include/boot.h"
 #include "sentry/fs/fs.h"
+#include "sentry/fs/proc/access.h"
 #include "sentry/kernel/task.h"
 
 #include <dirent.h>
@@ -130,6 +131,11 @@ static int find_in_process(const struct pseudo_arg *dir, const char *name, const
 
 static const struct pseudo_node thread_node = {.mode = DIR_MODE, .children = thread_children, .find = find_special};
 static const struct pseudo_node process_node = {.mode = DIR_MODE, .children = thread_children, .find = find_in_process};
+
+pid_t proc_dir_pid(const struct file *f)
+{
+    return pseudo_inode_is(f->inode, &process_node) ? pseudo_inode_arg(f->inode)->tgid : 0;
+}
 
 static int find_thread(const struct pseudo_arg *dir, const char *name, const struct pseudo_node **out,
                        struct pseudo_arg *arg)

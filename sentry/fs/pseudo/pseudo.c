@@ -34,6 +34,11 @@ const struct pseudo_arg *pseudo_inode_arg(const struct inode *i)
     return &inode_data(i)->arg;
 }
 
+bool pseudo_inode_is(const struct inode *i, const struct pseudo_node *node)
+{
+    return i->ops == &pseudo_inode_ops && inode_data(i)->node == node;
+}
+
 /* The same file has the same number for as long as what it speaks of lives. */
 static uint64_t pseudo_ino(const struct pseudo_node *node, const struct pseudo_arg *arg)
 {

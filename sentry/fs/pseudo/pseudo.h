@@ -44,3 +44,6 @@ struct pseudo_node {
 int pseudo_mount(const char *type, uint32_t magic, const struct pseudo_node *root, struct dentry **out) must_check;
 
 const struct pseudo_arg *pseudo_inode_arg(const struct inode *i);
+
+/* Is i, of any file system, an inode made from node? */
+bool pseudo_inode_is(const struct inode *i, const struct pseudo_node *node);
