@@ -70,7 +70,12 @@ void file_put(struct file *f)
 
 /* ---- anonymous files ---- */
 
-static const struct inode_ops anon_inode_ops; /* no open: it cannot be opened once more */
+static int anon_setattr(struct inode *i, const struct iattr *a)
+{
+    return S_ISSOCK(i->mode) ? inode_setattr_kept(i, a) : -EOPNOTSUPP;
+}
+
+static const struct inode_ops anon_inode_ops = {.setattr = anon_setattr}; /* no open: it cannot be opened once more */
 
 int anon_path_new(const char *name, const struct inode_ops *ops, mode_t mode, struct path *out)
 {

@@ -321,6 +321,8 @@ static int host_inode_setattr(struct inode *i, const struct iattr *a)
 {
     struct hostio *h = i->fs_data;
 
+    if (!S_ISREG(h->mode))
+        return inode_setattr_kept(i, a);
     if ((a->valid & ATTR_SIZE) && ftruncate(h->fd, (off_t)a->size) < 0)
         return -errno;
     return a->valid & (ATTR_MODE | ATTR_UID | ATTR_GID) ? -EPERM : 0;

@@ -122,6 +122,33 @@ void inode_note_owner_locked(struct inode *i, const struct iattr *a)
         i->gid = a->gid;
 }
 
+void inode_note_times_locked(struct inode *i, const struct iattr *a)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (a->valid & ATTR_ATIME)
+        i->atime = a->atime;
+    if (a->valid & ATTR_ATIME_NOW)
+        i->atime = now;
+    if (a->valid & ATTR_MTIME)
+        i->mtime = a->mtime;
+    if (a->valid & ATTR_MTIME_NOW)
+        i->mtime = now;
+    i->ctime = now;
+}
+
+int inode_setattr_kept(struct inode *i, const struct iattr *a)
+{
+    if (a->valid & ATTR_SIZE)
+        return -EINVAL;
+    lock(&i->lock);
+    inode_note_owner_locked(i, a);
+    inode_note_times_locked(i, a);
+    unlock(&i->lock);
+    return 0;
+}
+
 int inode_getattr(struct inode *i, struct kstat *st)
 {
     if (i->ops->getattr)

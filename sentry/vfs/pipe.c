@@ -205,7 +205,7 @@ static const struct file_ops pipe_ops = {
     .release = pipe_release,
 };
 
-static const struct inode_ops pipe_inode_ops = {.open = fifo_open};
+static const struct inode_ops pipe_inode_ops = {.open = fifo_open, .setattr = inode_setattr_kept};
 
 /* One end on the pipe's inode, which counts for p from now on. */
 static int pipe_end(struct pipe *p, const struct path *at, unsigned fmode, unsigned flags, struct file **out)

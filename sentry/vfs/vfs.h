@@ -232,9 +232,12 @@ struct inode *inode_get(struct inode *i);
 void inode_put(struct inode *i);
 /* Fills from the inode's own fields: what a NULL getattr does. */
 void inode_fill_stat(struct inode *i, struct kstat *st);
-/* The same with the lock held that guards i's attributes; and the taking over of a new mode, owner and group. */
+/* The same with the lock held that guards i's attributes; and the taking over of a new mode, owner, group and times. */
 void inode_fill_stat_locked(struct inode *i, struct kstat *st);
 void inode_note_owner_locked(struct inode *i, const struct iattr *a);
+void inode_note_times_locked(struct inode *i, const struct iattr *a);
+/* A setattr for what has no size and no other place for its attributes: pipes and sockets. */
+int inode_setattr_kept(struct inode *i, const struct iattr *a);
 int inode_getattr(struct inode *i, struct kstat *st) must_check;
 
 struct dentry *dentry_get(struct dentry *d);

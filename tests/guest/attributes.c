@@ -3,6 +3,7 @@
 #include "scratch.h"
 
 #include <linux/falloc.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
@@ -283,6 +284,23 @@ static void test_statfs(void)
     EXPECT_ERRNO(fstatfs(99, &fs), EBADF);
 }
 
+/* Pipes and sockets have attributes too; ksh takes a socket's modes away to make a pipe of it. */
+static void test_nameless(void)
+{
+    const struct timespec times[2] = {{5, 0}, {6, 0}};
+    struct stat st;
+    int ends[2], pair[2];
+
+    CHECK(pipe(ends) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    EXPECT(fchmod(ends[0], 0640) == 0 && fstat(ends[1], &st) == 0 && st.st_mode == (S_IFIFO | 0640));
+    EXPECT(futimens(ends[0], times) == 0 && fstat(ends[0], &st) == 0 && st.st_mtime == 6 && st.st_atime == 5);
+    EXPECT(fchmod(pair[0], 0200) == 0 && fstat(pair[0], &st) == 0 && st.st_mode == (S_IFSOCK | 0200));
+    EXPECT(fstat(pair[1], &st) == 0 && st.st_mode == (S_IFSOCK | 0777));
+    EXPECT(fchown(pair[0], getuid(), getgid()) == 0 && fchown(ends[0], getuid(), getgid()) == 0);
+    EXPECT_ERRNO(ftruncate(pair[0], 0), EINVAL);
+    EXPECT(write(ends[1], "x", 1) == 1 && write(pair[0], "y", 1) == 1);
+}
+
 int main(void)
 {
     RUN(test_statx);
@@ -294,5 +312,6 @@ int main(void)
     RUN(test_permissions);
     RUN(test_xattr);
     RUN(test_statfs);
+    RUN(test_nameless);
     return check_end();
 }

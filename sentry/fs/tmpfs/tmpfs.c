@@ -343,22 +343,6 @@ static int tmpfs_readlink(struct inode *i, char *buf, size_t cap)
     return (int)n;
 }
 
-static void set_times(struct inode *i, const struct iattr *a)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (a->valid & ATTR_ATIME)
-        i->atime = a->atime;
-    if (a->valid & ATTR_ATIME_NOW)
-        i->atime = now;
-    if (a->valid & ATTR_MTIME)
-        i->mtime = a->mtime;
-    if (a->valid & ATTR_MTIME_NOW)
-        i->mtime = now;
-    i->ctime = now;
-}
-
 static int tmpfs_setattr(struct inode *i, const struct iattr *a)
 {
     int ret = 0;
@@ -370,7 +354,7 @@ static int tmpfs_setattr(struct inode *i, const struct iattr *a)
         ret = -EPERM;
     if (ret == 0) {
         inode_note_owner_locked(i, a);
-        set_times(i, a);
+        inode_note_times_locked(i, a);
     }
     unlock(&i->lock);
     return ret;
