@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #define CHUNK 65536
-#define BIG_READ 16384
 
 int chrdev_open(dev_t rdev, struct file *f) __attribute__((weak));
 
@@ -47,51 +46,11 @@ static void gofer_release(struct file *f)
     gofer_handle_put(f->priv);
 }
 
-/* Nobody but this sentry changes the size, so that no host call is needed to know it. */
-static bool knows_size(const struct inode *i)
-{
-    return gofer_sb(i)->exclusive && !atomic_load(&gofer_data(i)->mapped);
-}
-
-/* The file's size as it is now; 0 if it cannot be told. */
-static uint64_t size_now(const struct file *f)
-{
-    struct stat st;
-
-    if (knows_size(f->inode))
-        return atomic_load(&f->inode->size);
-    return fstat(handle_fd(f), &st) < 0 ? 0 : (uint64_t)st.st_size;
-}
-
-/*
- * A read out of the mapped file saves a big one its second copy, and a small one the host call. Bytes, or -EAGAIN: read
- * it the other way.
- */
-static ssize_t read_mapped(struct file *f, struct uio *u, int64_t *pos)
-{
-    const bool big = u->left >= BIG_READ;
-
-    if (!u->task || (!big && !knows_size(f->inode)))
-        return -EAGAIN;
-    const uint64_t size = size_now(f), at = (uint64_t)*pos;
-    if (at >= size)
-        return -EAGAIN;
-    const uint64_t want = MIN(u->left, size - at);
-    const char *map = gofer_handle_map(f->priv, at + want, size, want >= BIG_READ);
-    ssize_t n = map ? uio_copy_out(u, map + *pos, want) : -EAGAIN;
-    if (n > 0)
-        *pos += n;
-    return n > 0 ? n : -EAGAIN;
-}
-
-static ssize_t gofer_read(struct file *f, struct uio *u, int64_t *pos)
+/* By way of a buffer: two copies. */
+static ssize_t read_copied(struct file *f, struct uio *u, int64_t *pos)
 {
     not_cleared char buf[CHUNK];
-    ssize_t done = read_mapped(f, u, pos);
-
-    if (done > 0)
-        return done;
-    done = 0;
+    ssize_t done = 0;
 
     while (u->left) {
         const size_t want = MIN(sizeof(buf), u->left);
@@ -106,6 +65,19 @@ static ssize_t gofer_read(struct file *f, struct uio *u, int64_t *pos)
         if ((size_t)n < want) /* the end of the file, or of the memory */
             break;
     }
+    return done;
+}
+
+static ssize_t gofer_read(struct file *f, struct uio *u, int64_t *pos)
+{
+    struct gofer_handle *h = f->priv;
+    ssize_t done = gofer_read_mapped(f, u, pos);
+
+    if (done > 0)
+        return done;
+    done = read_copied(f, u, pos);
+    if (done > 0)
+        gofer_map_count(&h->map, (size_t)done);
     return done;
 }
 

@@ -11,6 +11,7 @@
  *   names.c   the operations that change names
  *   listing.c what a directory's entries are; ahead.c what they stand for, found out ahead; dir.c directory reads
  *   file.c    reads, writes and mappings: straight on the host descriptors
+ *   mapped.c  reads of files that are read again and again
  *   mount.c   the super block
  *
  * Nothing that the gofer says is trusted: a reply of the wrong shape ends the connection, and every later call is EIO.
@@ -168,15 +169,20 @@ bool gofer_fd_ok(int fd, int flags);
 
 /* ---- host descriptors (handle.c) ---- */
 
+struct gofer_map {               /* mapped.c's */
+    char *_Atomic at;            /* the file's bytes; NULL: not mapped (yet) */
+    _Atomic uint64_t len;        /* set before `at`, and never again */
+    _Atomic uint64_t pages_read; /* while it was not mapped: full pages' worth of bytes, at least one a read */
+    _Atomic uint64_t pages_due;  /* with so many the file is looked at (again) */
+};
+
 struct gofer_handle {           /* fields under the one handle lock, but: */
     int fd;                     /* (c) owned */
     int mode;                   /* (c) O_RDONLY, O_RDWR or O_WRONLY */
     unsigned users;             /* open files; 0: among the idle ones */
     struct gofer_handle **slot; /* the inode's pointer to this; NULL: none, closed with its last user */
     unsigned idle;              /* its place among them, from 1 on; 0: it is in use, or closed with its last user */
-    _Atomic unsigned reads;     /* while it was not mapped, by weight */
-    char *_Atomic map;          /* the file's pages, for reads; NULL: not mapped (yet) */
-    _Atomic uint64_t map_len;   /* bytes; set before map */
+    struct gofer_map map;       /* for reads */
 };
 
 enum { HANDLE_READ, HANDLE_WRITE, HANDLE_KINDS };
@@ -290,18 +296,21 @@ extern const struct inode_ops gofer_inode_ops; /* mount.c: the table of all of t
  */
 int gofer_handle_get(struct inode *i, int flags, struct gofer_handle **out) must_check;
 void gofer_handle_put(struct gofer_handle *h);
-/*
- * The file's bytes [0, end) as memory, or NULL where they are not mapped (yet): a file is mapped once it turns out that
- * it is read in big pieces, or often. A page that was cut off by then faults, which the host's copying calls report as
- * EFAULT.
- */
-const char *gofer_handle_map(struct gofer_handle *h, uint64_t end, uint64_t file_size, bool big);
 /* Keeps fd, opened with flags, for i's next user; takes it over. */
 void gofer_handle_offer(struct inode *i, int fd, int flags);
 /* A user's hold on any descriptor that is there, preferring the one for writing; NULL: none. want_write: only that. */
 struct gofer_handle *gofer_handle_peek(struct inode *i, bool want_write);
 /* Closes what i still has; it has no open files any more. */
 void gofer_handle_drop(struct inode *i);
+
+/* mapped.c */
+
+/* Reads as file_ops.read does, if f's file is mapped, or due to be. -EAGAIN: nothing was read, read it the other way.
+ */
+ssize_t gofer_read_mapped(struct file *f, struct uio *u, int64_t *pos) must_check;
+/* n bytes were read the other way. */
+void gofer_map_count(struct gofer_map *m, size_t n);
+void gofer_map_free(struct gofer_map *m);
 
 /* lookup.c */
 int gofer_lookup(struct inode *dir, const char *name, struct inode **out);

@@ -10,14 +10,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #define MAX_IDLE 16384
-#define READS_TO_MAP 16 /* small ones */
-#define BIG_READ_WEIGHT 8
-#define MAP_SIZE_MAX (1UL << 30)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct lock handle_lock;                 /* RANK_LEAF: every handle's fields, inodes' slots, and what follows */
@@ -36,8 +32,7 @@ static void handle_free(struct gofer_handle *h)
 {
     if (!h)
         return;
-    if (h->map)
-        munmap(h->map, h->map_len);
+    gofer_map_free(&h->map);
     close(h->fd);
     free(h);
 }
@@ -235,38 +230,6 @@ void gofer_handle_offer(struct inode *i, int fd, int flags)
     unlock(&handle_lock);
     handle_free(replaced);
     handle_free(dead);
-}
-
-static void map_file(struct gofer_handle *h, uint64_t size)
-{
-    uint64_t none = 0;
-    char *unset = NULL;
-
-    if (size > MAP_SIZE_MAX || !atomic_compare_exchange_strong(&h->map_len, &none, size))
-        return; /* another thread is at it, or it has failed before */
-    char *map = mmap(NULL, size, PROT_READ, MAP_SHARED, h->fd, 0);
-    if (map != MAP_FAILED && !atomic_compare_exchange_strong(&h->map, &unset, map))
-        munmap(map, size);
-}
-
-/* Counts a read. True once: it has been read often enough. */
-static bool pays_to_map(struct gofer_handle *h, bool big)
-{
-    const unsigned weight = big ? BIG_READ_WEIGHT : 1,
-                   before = atomic_fetch_add_explicit(&h->reads, weight, memory_order_relaxed);
-
-    return before < READS_TO_MAP && before + weight >= READS_TO_MAP;
-}
-
-const char *gofer_handle_map(struct gofer_handle *h, uint64_t end, uint64_t file_size, bool big)
-{
-    const char *map = atomic_load_explicit(&h->map, memory_order_acquire);
-
-    if (!map && h->mode != O_WRONLY && file_size && pays_to_map(h, big)) {
-        map_file(h, file_size);
-        map = atomic_load(&h->map);
-    }
-    return map && end <= atomic_load(&h->map_len) ? map : NULL;
 }
 
 void gofer_handle_drop(struct inode *i)
