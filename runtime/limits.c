@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -47,4 +48,26 @@ int limits_prepare(struct error *e)
     for (size_t i = 0; i < ARRAY_SIZE(needs) && ret == 0; i++)
         ret = need_ensure(&needs[i], e);
     return ret;
+}
+
+/* The number in a file of one; `otherwise` if there is none. */
+static unsigned long number_in(const char *path, unsigned long otherwise)
+{
+    FILE *f = fopen(path, "re");
+    unsigned long n;
+
+    if (!f)
+        return otherwise;
+    if (fscanf(f, "%lu", &n) != 1)
+        n = otherwise;
+    fclose(f);
+    return n;
+}
+
+unsigned limits_default_pids(void)
+{
+    const unsigned long pids = number_in("/proc/sys/kernel/pid_max", 32768);
+    const unsigned long threads = number_in("/proc/sys/kernel/threads-max", pids);
+
+    return (unsigned)(MIN(pids, threads) / 2);
 }

@@ -24,7 +24,7 @@ struct run_options {
     size_t env_count;
     uint64_t memory;     /* bytes; 0: no limit */
     uint64_t timeout_ns; /* 0: none */
-    unsigned pids;       /* 0: the default */
+    unsigned pids;       /* 0: limits_default_pids() */
     unsigned millicpus;  /* thousandths of a CPU; 0: all */
     enum plat_fast_calls fast_calls;
     bool strace, debug, help;

@@ -97,6 +97,8 @@ static int plan_make(struct plan *p, struct error *e)
 {
     if (plan_user(p, e) < 0 || view_build(&p->view, &p->options, &p->user, e) < 0)
         return -1;
+    if (!p->options.pids)
+        p->options.pids = limits_default_pids();
     p->env = environment_make(&p->options, &p->user, p->view.cwd, e);
     if (!p->env)
         return -1;

@@ -17,7 +17,7 @@ static const char text[] =
     "  --hostname NAME      host name inside (default: sbox)\n"
     "  --net none           no network but the loopback (the default)\n"
     "  --memory SIZE        memory limit, such as 512M\n"
-    "  --pids N             limit of processes and threads\n"
+    "  --pids N             limit of processes and threads (default: half of the host's)\n"
     "  --cpus N             limit of CPU time per time, such as 1.5\n"
     "  --timeout TIME       end the program after TIME, such as 30s; the exit code is then 124\n"
     "  --report FILE        write what happened to FILE as JSON\n"

@@ -38,7 +38,7 @@ def verdict(output, attempt):
 def guest(sbox, platform):
     """True if the hostile guest got nowhere."""
     program = Path(sbox).parent / "tests/escape/guest"
-    done = subprocess.run([sbox, "run", "--platform", platform, "--ro", str(program), "--", str(program)],
+    done = subprocess.run([sbox, "run", "--platform", platform, "--pids", "500", "--ro", str(program), "--", str(program)],
                           capture_output=True, text=True, errors="replace", timeout=300, check=False)
     print(f"{platform} guest: {(done.stdout + done.stderr).strip()}")
     return done.returncode == 0
