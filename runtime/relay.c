@@ -119,7 +119,7 @@ static void stop(struct relay *r)
     tell_background(r);
 }
 
-static int end(struct relay *r, json_t *message)
+static int end(struct relay *r, json_t *message, struct error *e)
 {
     int status = (int)json_integer_value(json_object_get(message, "status"));
 
@@ -129,6 +129,9 @@ static int end(struct relay *r, json_t *message)
     r->figures = json_incref(message);
     if (r->timed_out)
         return EXIT_TIMED_OUT;
+    /* Most programs end when their files are gone, and sooner than a killed gofer is there to be reaped. */
+    if (sandbox_gofer_killed(r->sandbox))
+        return sandbox_explain_gofer(r->sandbox, e);
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -153,7 +156,7 @@ static int serve(struct relay *r, const char *text, size_t len, struct error *e)
     int ret = GO_ON;
 
     if (event && !strcmp(event, "exit"))
-        ret = end(r, message);
+        ret = end(r, message, e);
     else if (event && !strcmp(event, "failed"))
         ret = start_failed(r, message, e);
     else if (event && !strcmp(event, "stopped"))

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -325,6 +326,15 @@ bool sandbox_gofer_ended(struct sandbox *s)
 bool sandbox_gofer_told(struct sandbox *s)
 {
     return sandbox_gofer_ended(s) && WIFEXITED(s->gofer_status) && WEXITSTATUS(s->gofer_status) == GOFER_EXIT_TOLD;
+}
+
+bool sandbox_gofer_killed(struct sandbox *s)
+{
+    struct pollfd p = {.fd = s->gofer_fd};
+
+    if (s->gofer && poll(&p, 1, 0) > 0 && (p.revents & POLLHUP))
+        reap(s, &s->gofer, 0, &s->gofer_status);
+    return !s->gofer && WIFSIGNALED(s->gofer_status);
 }
 
 /* "was killed by signal 9 (Killed)" */

@@ -34,6 +34,8 @@ int sandbox_start(struct sandbox *s, struct view *v, struct boot_config *cfg, co
                   struct error *e) must_check;
 /* Has the gofer ended? It has no business to before the sentry. */
 bool sandbox_gofer_ended(struct sandbox *s);
+/* Was it killed? It need not be there to be reaped yet; this waits for that. */
+bool sandbox_gofer_killed(struct sandbox *s);
 /* Could it not start, and has it told the user why? */
 bool sandbox_gofer_told(struct sandbox *s);
 /* After one of them has gone: says so in e. Returns -1. */
