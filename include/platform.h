@@ -39,6 +39,9 @@ enum plat_event_kind {
     PLAT_EV_WAIT,    /* plat_kick() met the thread in a futex wait of the host's, or right before it: nr, args, ip. The
                         registers are those before the call, so that PLAT_RESUME makes it again */
     PLAT_EV_START,   /* a thread that plat_clone() made is about to run its first instruction */
+    PLAT_EV_STILLBORN, /* a thread that plat_clone() made will not run: the host could not make it after all, or its
+                          parent ended first. Comes from the parent's worker; the task ends, and PLAT_GONE is the answer
+                        */
 };
 
 /* Why a guest thread stopped. Constant while event() runs. */
@@ -150,6 +153,12 @@ enum plat_clone_kind {
 int plat_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs, const uint64_t *tls,
                uint64_t clear_tid, void *cookie, void *process_cookie, struct plat_thread **out) must_check;
 
+/*
+ * True if t is stopped in a clone(2) whose child, a thread, has its registers already, as the call's arguments say:
+ * plat_clone(), with the same arguments, then does not look at child_regs.
+ */
+bool plat_child_prepared(const struct plat_thread *t);
+
 /* Ends the calling guest thread's host thread (not its process). The owner then returns PLAT_GONE. */
 void plat_exit_thread(struct plat_thread *t);
 
@@ -170,7 +179,7 @@ void plat_thread_get(struct plat_thread *t);
 void plat_thread_put(struct plat_thread *t);
 
 /* The host ids behind t, for accounting (/proc, clocks); -1 when gone. */
-pid_t plat_host_tid(const struct plat_thread *t);
+pid_t plat_host_tid(struct plat_thread *t);
 pid_t plat_host_pid(const struct plat_thread *t);
 
 /*
@@ -240,7 +249,7 @@ int plat_cmpxchg32(struct plat_thread *t, uint64_t addr, uint32_t old, uint32_t 
                    uint32_t *out_seen) must_check;
 
 /* The guest address of the robust list that t has registered with the host, 0: none. */
-uint64_t plat_robust_list(const struct plat_thread *t);
+uint64_t plat_robust_list(struct plat_thread *t);
 
 /*
  * Lends t's thread its signal mask: from when it goes on it may change it by rt_sigprocmask(2) without an event. A

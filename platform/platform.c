@@ -53,6 +53,11 @@ int plat_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct re
     return ops->clone(t, kind, child_regs, tls, clear_tid, cookie, process_cookie, out);
 }
 
+bool plat_child_prepared(const struct plat_thread *t)
+{
+    return ops->child_prepared && ops->child_prepared(t);
+}
+
 void plat_exit_thread(struct plat_thread *t)
 {
     ops->exit_thread(t);
@@ -81,7 +86,7 @@ void plat_thread_put(struct plat_thread *t)
     ops->put(t);
 }
 
-pid_t plat_host_tid(const struct plat_thread *t)
+pid_t plat_host_tid(struct plat_thread *t)
 {
     return ops->host_tid(t);
 }
@@ -174,7 +179,7 @@ ssize_t plat_copy_out_v(struct plat_thread *t, const struct iovec *guest, size_t
     return ops->copy_out(t, guest, n_guest, src, n);
 }
 
-uint64_t plat_robust_list(const struct plat_thread *t)
+uint64_t plat_robust_list(struct plat_thread *t)
 {
     return ops->robust_list ? ops->robust_list(t) : 0;
 }

@@ -14,12 +14,13 @@ struct platform_ops {
     void (*start)(struct plat_thread *t, const struct regs *regs);
     int (*clone)(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs, const uint64_t *tls,
                  uint64_t clear_tid, void *cookie, void *process_cookie, struct plat_thread **out);
+    bool (*child_prepared)(const struct plat_thread *t); /* NULL: never */
     void (*exit_thread)(struct plat_thread *t);
     void (*end)(struct plat_thread *t); /* NULL: kill */
     void (*kill)(struct plat_thread *t);
     void (*get)(struct plat_thread *t);
     void (*put)(struct plat_thread *t);
-    pid_t (*host_tid)(const struct plat_thread *t);
+    pid_t (*host_tid)(struct plat_thread *t);
     pid_t (*host_pid)(const struct plat_thread *t);
     void (*kick)(struct plat_thread *t);
     int (*get_regs)(struct plat_thread *t, struct regs *out);
@@ -36,7 +37,7 @@ struct platform_ops {
                        size_t n_guest);
     ssize_t (*copy_out)(struct plat_thread *t, const struct iovec *guest, size_t n_guest, const struct iovec *src,
                         size_t n);
-    uint64_t (*robust_list)(const struct plat_thread *t);    /* NULL: no native futexes */
+    uint64_t (*robust_list)(struct plat_thread *t);          /* NULL: no native futexes */
     bool (*lend_mask)(struct plat_thread *t, uint64_t mask); /* NULL: never */
     int (*recall_mask)(struct plat_thread *t, uint64_t *out_mask);
     void (*stub_range)(const struct plat_thread *t, uint64_t *start, uint64_t *end);

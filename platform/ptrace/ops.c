@@ -138,7 +138,7 @@ static void pt_kill(struct plat_thread *t)
     pthread_rwlock_unlock(&pid_lock);
 }
 
-static pid_t pt_host_tid(const struct plat_thread *t)
+static pid_t pt_host_tid(struct plat_thread *t)
 {
     return atomic_load(&t->gone) ? -1 : t->tid;
 }

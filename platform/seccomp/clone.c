@@ -6,10 +6,7 @@
  * it cloned and the child's first report, before clone_thread() returns. If a child dies before it has reported, only
  * the parent's word says which dead process it was; so that word decides nothing but how long we wait.
  *
- * A thread is *held* by the stub, and goes on when its parent does: that spares it the report. Its id is the parent's
- * word. That it is a thread of the parent's process the kernel says, by tgkill(2), and that is all we need to know: a
- * process that names another thread of its own than the new one has two threads mixed up, of which the one that we do
- * not know may make no call. Where futexes are seen by us, threads report as processes do.
+ * So does a thread, unless its parent's stub has prepared it in an area that was offered: then see offer.c.
  *
  * What is ordered: CLONE_PARENT for processes, so that every stub process is the sentry's child and is reaped by it;
  * CLONE_THREAD and the rest of the usual flags for threads. The child asks to be killed with us first of all.
@@ -86,23 +83,12 @@ static bool pending_remove(struct pending *p)
     return claimed;
 }
 
-/* A thread that is known already cannot be new. */
-static bool known(pid_t tid)
-{
-    struct plat_thread *t = sc_thread_find(tid);
-    bool yes = t && !atomic_load(&t->gone);
-
-    if (t)
-        sc_thread_put(t);
-    return yes;
-}
-
 struct plat_thread *clone_claim(const struct seccomp_notif *n)
 {
     struct plat_thread *child = NULL;
     struct pending *it;
 
-    if (known((pid_t)n->pid))
+    if (sc_thread_known((pid_t)n->pid))
         return NULL;
     pthread_mutex_lock(&pending_lock);
     list_for_each (it, &all_pending, node) {
@@ -199,23 +185,16 @@ static bool pending_told(struct pending *p, pid_t pid)
 
 /* ---- orders ---- */
 
-static uint64_t clone_op(enum plat_clone_kind kind)
-{
-    if (kind == PLAT_CLONE_FORK)
-        return STUB_FORK;
-    return kind == PLAT_CLONE_THREAD && sc_host.native_futex ? STUB_CLONE_HELD : STUB_CLONE_VM;
-}
-
 /* Below the copy of the parent's frame in the child's area, with room for the three words that the stub puts there. */
 static uint64_t child_stack(const struct plat_thread *t, const struct plat_thread *child)
 {
-    return (area_address(child->area) + (t->frame - area_address(t->area)) - 64) & ~63UL;
+    return area_address(child->area) + (t->frame - area_address(t->area)) - STUB_CHILD_ROOM;
 }
 
 static struct stub_job clone_job(const struct plat_thread *t, const struct plat_thread *child,
                                  enum plat_clone_kind kind, const uint64_t *tls, uint64_t clear_tid)
 {
-    struct stub_job job = {.op = clone_op(kind),
+    struct stub_job job = {.op = kind == PLAT_CLONE_FORK ? STUB_FORK : STUB_CLONE_VM,
                            .nr = SYS_clone,
                            .args = {platform_clone_flags(kind) | (tls ? CLONE_SETTLS : 0)},
                            .close_fd = -1};
@@ -334,59 +313,6 @@ static int clone_reporting(struct plat_thread *t, struct plat_thread *child, str
     return ret;
 }
 
-/*
- * Makes tid, a thread of its process, the child's. While the process is in use the reaper does not count its threads.
- * Nothing fails afterwards: the guest may have let the child go already.
- */
-static bool adopt(struct plat_thread *child, pid_t tid)
-{
-    struct process *p = child->process;
-
-    if (known(tid) || !sc_process_use(p))
-        return false;
-    const bool is_its_own = syscall(SYS_tgkill, p->pid, tid, 0) == 0;
-    if (is_its_own) {
-        expect(child);
-        sc_thread_enter(child, tid);
-    }
-    sc_process_unuse(p);
-    return is_its_own;
-}
-
-/* Makes a thread that goes on, with these registers, when t does. */
-static int clone_held(struct plat_thread *t, struct plat_thread *child, struct stub_job *job, const struct regs *regs)
-{
-    static atomic_uint clones;
-    struct placement place;
-
-    do
-        job->token = atomic_fetch_add_explicit(&clones, 1, memory_order_relaxed) + 1U;
-    while (!job->token);
-    const pid_t tid = run_clone(t, job, &place);
-    child->frame = area_address(child->area) + (t->frame - area_address(t->area));
-    child->regs = *regs;
-    if (tid < 0 || !adopt(child, tid)) {
-        child_discard(child);
-        return tid < 0 ? tid : sc_thread_violation(t, "it names a new thread that is none of its own");
-    }
-    placement_release(&place, tid);
-    sc_thread_get(child);
-    t->held = child;
-    return 0;
-}
-
-void clone_let_go(struct plat_thread *t)
-{
-    struct plat_thread *child = t->held;
-
-    if (likely(!child))
-        return;
-    t->held = NULL;
-    if (frame_release(child) < 0)
-        sc_process_kill(child->process); /* it would begin with its parent's registers */
-    sc_thread_put(child);
-}
-
 int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *regs, const uint64_t *tls,
                  uint64_t clear_tid, void *cookie, struct plat_thread **out)
 {
@@ -397,17 +323,14 @@ int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const struct 
     if (!child)
         return -EAGAIN;
     struct stub_job job = clone_job(t, child, kind, tls, clear_tid);
-    if (job.op == STUB_CLONE_HELD) {
-        ret = clone_held(t, child, &job, regs);
-    } else {
-        ret = clone_reporting(t, child, &job);
-        if (ret == 0 && regs) {
-            child->regs = *regs;
-            child->regs_changed = true;
-            child->fresh = true;
-        }
+    ret = clone_reporting(t, child, &job);
+    if (ret < 0)
+        return ret;
+    if (regs) {
+        child->regs = *regs;
+        child->regs_changed = true;
+        child->fresh = true;
     }
-    if (ret == 0)
-        *out = child;
-    return ret;
+    *out = child;
+    return 0;
 }

@@ -2,8 +2,8 @@
  * The filter of all stub processes: what becomes of a system call before anything of ours runs.
  *
  *   passed     calls of the stub's own, each at the one address where the stub makes it: rt_sigreturn (which only loads
- *              registers), close, prctl(PR_SET_PDEATHSIG, SIGKILL), sched_yield, and futex to wait and to wake. A guest
- *              that jumps there gains nothing, and has its other calls treated as anywhere.
+ *              registers), close, prctl(PR_SET_PDEATHSIG, SIGKILL), and futex to wait and to wake. A guest that jumps
+ *              there gains nothing, and has its other calls treated as anywhere.
  *   notified   everything at the stub's other system call instruction (reports, and jobs, which are checked against
  *              the order), and every guest call that can be served by its number and register arguments.
  *   trapped    guest calls that need all registers more often than not (a signal sent is mostly sent to oneself, and
@@ -76,13 +76,12 @@ static void pass_futex(struct program *p, uint64_t ip)
 static void add_stub_sites(struct program *p)
 {
     load(p, HIGH(instruction_pointer));
-    unless_equal_skip(p, (uint32_t)(sc_stub.site_ip >> 32), 3 + 3 * PASS_CALL_LEN + PASS_PRCTL_LEN + PASS_FUTEX_LEN);
+    unless_equal_skip(p, (uint32_t)(sc_stub.site_ip >> 32), 3 + 2 * PASS_CALL_LEN + PASS_PRCTL_LEN + PASS_FUTEX_LEN);
     load(p, LOW(instruction_pointer));
     answer_if_equal(p, (uint32_t)sc_stub.site_ip, SECCOMP_RET_USER_NOTIF);
     pass_call(p, sc_stub.sigreturn_ip, SYS_rt_sigreturn);
     pass_call(p, sc_stub.close_ip, SYS_close);
     pass_prctl(p, sc_stub.prctl_ip);
-    pass_call(p, sc_stub.yield_ip, SYS_sched_yield);
     pass_futex(p, sc_stub.futex_ip);
 }
 

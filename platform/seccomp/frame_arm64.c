@@ -22,11 +22,6 @@ int frame_write(struct plat_thread *t unused_arg)
     return -ENOSYS;
 }
 
-int frame_release(struct plat_thread *child unused_arg)
-{
-    return -ENOSYS;
-}
-
 ssize_t frame_get_fpstate(struct plat_thread *t unused_arg, void *buf unused_arg, size_t cap unused_arg)
 {
     return -ENOSYS;

@@ -100,20 +100,6 @@ int frame_write(struct plat_thread *t)
     return 0;
 }
 
-int frame_release(struct plat_thread *child)
-{
-    const uint64_t self = area_address(child->area) + STUB_SELF_OFFSET;
-    uint32_t held = 0;
-    struct sigcontext_x86 mc;
-
-    sigcontext_set_regs(&mc, &child->regs);
-    const struct iovec local[] = {{&mc, offsetof(struct sigcontext_x86, cs)}, {&held, sizeof(held)}};
-    const struct iovec guest[] = {{(void *)(uintptr_t)(child->frame + CONTEXT_OFFSET), local[0].iov_len},
-                                  {(void *)(uintptr_t)(self + offsetof(struct stub_self, held)), sizeof(held)}};
-    const ssize_t n = memory_out(child, guest, 2, local, 2);
-    return n == (ssize_t)(local[0].iov_len + sizeof(held)) ? 0 : n == -ESRCH ? -ESRCH : -EFAULT;
-}
-
 /* ---- FP state: the XSAVE area that the frame points to ---- */
 
 static uint32_t word_at(const uint8_t *p, size_t offset)

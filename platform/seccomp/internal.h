@@ -19,7 +19,8 @@
  *   route.c     from a notice to the thread it is of, and to whoever waits for it
  *   worker.c    the threads that listen, and who listens while others are busy
  *   stop.c      what a notice means, and how a thread goes on
- *   jobs.c      orders to the stub and the check that nothing else is done; clone.c: the orders that make threads
+ *   jobs.c      orders to the stub and the check that nothing else is done; clone.c: the orders that make threads;
+ *               offer.c: threads that the stub makes by itself
  *   fast.c      which threads make fast calls, and from where; patch.c: the change of their code; slot.c: the calls
  *   poller.c    the thread that looks for them
  *   memory.c    mappings and copies; frame_ARCH.c: the stub's frame; mask.c: the signal mask that the stub keeps
@@ -102,13 +103,15 @@ enum inbox_state {
 
 struct plat_thread {
     refcount_t refs;
-    atomic_int tid;          /* 0 until its first report */
+    atomic_int tid;          /* 0: not known yet; see sc_thread_tid() */
     struct process *process; /* (c) counted */
     unsigned area;           /* (c) its number */
     void *cookie;            /* (c) once running */
     atomic_bool gone;        /* makes no more notices */
     atomic_bool expected;    /* a notice of it is to come: counted in worker.c */
     atomic_bool kick;        /* stop at the next chance */
+    atomic_bool lends;       /* its mask is lent */
+    atomic_int offer;        /* number of the area that its stub may use for a new thread; -1: none */
 
     atomic_uint inbox;
     atomic_int waiter;           /* tid of the worker that waits at the inbox */
@@ -121,14 +124,17 @@ struct plat_thread {
     enum stop_kind stop;
     uint64_t id; /* of the notice to answer */
     struct plat_event event;
-    uint64_t frame;           /* STOP_HANDLER: address of its frame */
-    uint64_t fpstate;         /* STOP_HANDLER: of the FP state that the frame names, or 0: not read yet */
-    struct regs regs;         /* STOP_HANDLER */
-    bool regs_changed;        /* the frame is to be written before the thread goes on, … */
-    bool result_changed;      /* … if only for the result register */
-    bool lent;                /* STOP_CALL: an mmap whose descriptor is there, so that the host may perform it */
-    bool fresh;               /* a child before its PLAT_EV_START */
-    struct plat_thread *held; /* a child that goes on when it does; referenced */
+    uint64_t frame;             /* STOP_HANDLER: address of its frame */
+    uint64_t fpstate;           /* STOP_HANDLER: of the FP state that the frame names, or 0: not read yet */
+    struct regs regs;           /* STOP_HANDLER */
+    bool regs_changed;          /* the frame is to be written before the thread goes on, … */
+    bool result_changed;        /* … if only for the result register */
+    bool lent;                  /* STOP_CALL: an mmap whose descriptor is there, so that the host may perform it */
+    bool fresh;                 /* a child before its PLAT_EV_START */
+    bool offered;               /* STOP_HANDLER: at the clone(2) of such a thread, not at a report */
+    bool regs_unread;           /* STOP_HANDLER: `regs` are still to be read */
+    struct plat_thread *making; /* the thread whose clone is let through when this one goes on; referenced */
+    struct plat_thread *made;   /* … was let through when it last went on; referenced */
 
     struct stub_slot *slot; /* our mapping of it, or NULL; (o) and then (c) */
     atomic_bool listed;     /* the poller looks at it */
@@ -145,7 +151,7 @@ struct plat_thread {
 /* Addresses inside every stub, the same in all of a sandbox. (c) after plat_init() */
 struct stub_layout {
     uint64_t start, end, areas;
-    uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip, yield_ip, futex_ip;
+    uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip, futex_ip;
     uint64_t undo;                    /* address of the program for native_undo(), in the stub's data */
     uint64_t fast, slot, trampolines; /* of stub_fast, and of two variables: see slot.h */
 };
@@ -160,6 +166,12 @@ extern bool trap_everything; /* the host cannot keep a received notice from bein
 static inline uint64_t area_address(unsigned area)
 {
     return sc_stub.areas + (uint64_t)area * STUB_AREA_SIZE;
+}
+
+/* Of its struct stub_self. */
+static inline uint64_t self_address(const struct plat_thread *t)
+{
+    return area_address(t->area) + STUB_SELF_OFFSET;
 }
 
 /* ---- notify.c: all return 0 (or what they say) or -errno; -ENOENT: the thread is gone or was interrupted ---- */
@@ -190,7 +202,7 @@ size_t native_build_undo(struct sock_filter *out, size_t cap);
 int native_undo(struct plat_thread *t) must_check;
 /* A native call that may be interrupted while it waits. */
 bool native_waits(uint64_t nr, const uint64_t args[6]);
-uint64_t native_robust_list(const struct plat_thread *t);
+uint64_t native_robust_list(struct plat_thread *t);
 
 /* ---- zygote.c ---- */
 /* Starts the zygote's program, which then comes up beside us. */
@@ -203,7 +215,8 @@ struct space *space_new(void) must_check;
 struct space *space_get(struct space *s);
 /* The copy of s in a forked child, in which this one area is taken. */
 struct space *space_fork(struct space *s, unsigned area) must_check;
-int space_take(struct space *s); /* the number of a free area, or -EAGAIN */
+int space_take(struct space *s);       /* the number of a free area, or -EAGAIN */
+int space_take_spare(struct space *s); /* as that, but only while there are many */
 void space_take_this(struct space *s, unsigned area);
 void space_free(struct space *s, unsigned area);
 /* Takes over the reference on space, also on failure. */
@@ -224,12 +237,17 @@ void sc_thread_get(struct plat_thread *t);
 void sc_thread_put(struct plat_thread *t);
 /* A thread not yet known by tid. Takes over the reference on process and the area, also on failure. */
 struct plat_thread *sc_thread_new(struct process *process, unsigned area, void *cookie) must_check;
-/* Enters t under its tid; a stale thread of that tid is forgotten. */
+/* Enters t under its tid, or 0 while it has none; a stale thread of that tid is forgotten. */
 void sc_thread_enter(struct plat_thread *t, pid_t tid);
 /* Takes t out of the table, now that it makes no more notices, and frees its area. Idempotent. */
 void sc_thread_leave(struct plat_thread *t);
 /* Returns a reference, or NULL. */
 struct plat_thread *sc_thread_find(pid_t tid);
+/* A new thread that turns out to have this tid, referenced, or NULL. */
+struct plat_thread *sc_thread_find_new(pid_t tid);
+bool sc_thread_known(pid_t tid); /* it is in the table, and not as one that is gone */
+/* 0: the host has not made it yet, or the guest hides it. */
+pid_t sc_thread_tid(struct plat_thread *t);
 /* A living process by pid, with a reference, or NULL: for the reaper. */
 struct process *sc_process_find(pid_t pid);
 /* All threads of p leave; their waiting owners are woken. */
@@ -239,6 +257,8 @@ void sc_threads_note_recv(void);
 bool sc_threads_left_since_recv(void);
 void sc_thread_kick(struct plat_thread *t);
 void sc_thread_send_kick(struct plat_thread *t); /* the host signal */
+/* Kicks new threads that could not be kicked yet. True if there are still some. */
+bool sc_threads_kick_new(void);
 /* Kills processes whose threads do not come when they are waited for. True if any is waited for. */
 bool sc_threads_watch(void);
 /* The guest did what its stub never does: kills its process, says why in the debug log, returns -ESRCH. */
@@ -288,6 +308,7 @@ void add_listener(void);
 int watch_start(void) must_check;
 void watch_listeners(void);      /* to be called when it may be that nobody listens for a while */
 void watch_threads(void);        /* to be called when a thread is waited for that the guest could hold up */
+void watch_new_threads(void);    /* … when one is kicked that has no tid yet */
 extern unsigned sc_watch_rounds; /* of a second: then a wait ends */
 
 /* ---- stop.c ---- */
@@ -297,12 +318,34 @@ int stop_take(struct plat_thread *t, const struct seccomp_notif *n) must_check;
 void stop_handle(struct plat_thread *t);
 /* Runs event() for t->event, at the stop that t is at. */
 void stop_serve(struct plat_thread *t);
-/* To STOP_HANDLER. -ESRCH. */
+/* The frame must lie on the signal stack of the thread's own area. */
+bool stop_frame_in_area(const struct plat_thread *t, uint64_t frame);
+/* To STOP_HANDLER, with its registers. -ESRCH. */
 int stop_upgrade(struct plat_thread *t) must_check;
+/* Lets t go on with the host call that it is stopped at. */
+void stop_let_go_continue(struct plat_thread *t);
 /* Lets a STOP_HANDLER thread go on into the guest, with its registers. */
 void stop_resume(struct plat_thread *t);
 void stop_exit_thread(struct plat_thread *t);
 void stop_end_process(struct plat_thread *t);
+
+/* ---- offer.c ---- */
+/* The address of an area that t's stub may use for a new thread, to be told it; 0: there is none. */
+uint64_t offer_area(struct plat_thread *t);
+void offer_withdraw(struct plat_thread *t); /* t makes no more calls */
+/* stop_take() for the stub's own clone(2). */
+int offer_take(struct plat_thread *t, const struct seccomp_notif *n) must_check;
+void offer_event(struct plat_thread *t); /* the event of that stop */
+/* clone_thread() at such a stop: *out runs when t goes on. */
+int offer_clone(struct plat_thread *t, const uint64_t *tls, uint64_t clear_tid, void *cookie,
+                struct plat_thread **out) must_check;
+/* Lets t go on with its clone, and then with this result. */
+void offer_let_go(struct plat_thread *t, uint64_t result);
+/* At the stop after that one, or instead of letting go: child will not run. */
+void offer_stillborn(struct plat_thread *child);
+/* The tid that the kernel has told of a new thread, if that is true: a thread of its process that nobody knows. Or 0.
+ */
+pid_t offer_told_tid(struct plat_thread *child);
 
 /* ---- jobs.c ---- */
 /*
@@ -317,14 +360,11 @@ void job_exit(struct plat_thread *t);
 
 /* ---- clone.c, pool.c ---- */
 /*
- * plat_clone() up to the child's start: *out is fresh, stopped in its handler and owned by the caller, or will run when
- * t does. regs: to begin with; NULL: for a process that only waits. The reference is the caller's; a new process is not
- * handed out yet.
+ * plat_clone() up to the child's start: *out is fresh, stopped in its handler and owned by the caller. regs: to begin
+ * with; NULL: for a process that only waits. The reference is the caller's; a new process is not handed out yet.
  */
 int clone_thread(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *regs, const uint64_t *tls,
                  uint64_t clear_tid, void *cookie, struct plat_thread **out) must_check;
-/* To be called before t, whose child may be held, is answered. */
-void clone_let_go(struct plat_thread *t);
 /* The first report of a thread that nobody knows. Returns the thread, or NULL if no clone is waiting for it. */
 struct plat_thread *clone_claim(const struct seccomp_notif *n);
 /* A process died that is in no table: it may be a child that has not reported. */
@@ -403,7 +443,5 @@ int frame_read(struct plat_thread *t, siginfo_t *out_info, struct fault *out_fau
 bool frame_at_call(struct plat_thread *t);         /* the next instruction is a system call's */
 void frame_call_event(struct plat_thread *t);      /* the trapped call that the registers hold becomes t->event */
 int frame_write(struct plat_thread *t) must_check; /* the registers, if they changed */
-/* Writes the registers of a child that its parent's stub holds, and clears the word that holds it. -ESRCH, -EFAULT */
-int frame_release(struct plat_thread *child) must_check;
 ssize_t frame_get_fpstate(struct plat_thread *t, void *buf, size_t cap) must_check;
 int frame_set_fpstate(struct plat_thread *t, const void *buf, size_t len) must_check;

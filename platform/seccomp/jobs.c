@@ -44,7 +44,6 @@ static int order(struct plat_thread *t, const struct stub_job *jobs, size_t n)
     int ret = memory_write(t, area_address(t->area), jobs, n * sizeof(jobs[0]));
     if (ret < 0)
         return ret == -ESRCH ? ret : sc_thread_violation(t, "its area cannot be written");
-    clone_let_go(t);
     inbox_open(t);
     expect(t);
     t->stop = STOP_NONE;
@@ -66,6 +65,8 @@ int jobs_run(struct plat_thread *t, const struct stub_job *jobs, size_t n, int64
     int ret = stop_upgrade(t);
     if (ret < 0)
         return ret;
+    if (t->making)
+        return -EBUSY; /* the answer is the clone's */
     const uint64_t frame = t->frame;
     const bool changed = t->regs_changed, result_changed = t->result_changed;
     ret = order(t, jobs, n);

@@ -12,19 +12,16 @@
  */
 #include "platform/seccomp/internal.h"
 
-static uint64_t mask_address(const struct plat_thread *t)
-{
-    return area_address(t->area) + STUB_SELF_OFFSET;
-}
-
 bool mask_lend(struct plat_thread *t, uint64_t mask)
 {
-    const struct stub_self m = {.lent = 1, .mask = mask};
+    struct stub_self m = {.lent = 1, .mask = mask};
 
     /* Its calls are events at any other stop: they were not trapped (a fast call), or all are to be seen. */
     if (t->stop != STOP_HANDLER || see_all)
         return false;
-    return memory_write(t, mask_address(t), &m, sizeof(m)) == 0;
+    m.offer = offer_area(t);
+    atomic_store(&t->lends, true);
+    return memory_write(t, self_address(t), &m, sizeof(m)) == 0;
 }
 
 int mask_recall(struct plat_thread *t, uint64_t *out_mask)
@@ -32,11 +29,12 @@ int mask_recall(struct plat_thread *t, uint64_t *out_mask)
     const uint64_t no = 0;
     struct stub_self m;
 
-    int ret = memory_write(t, mask_address(t) + offsetof(struct stub_self, lent), &no, sizeof(no));
+    atomic_store(&t->lends, false);
+    int ret = memory_write(t, self_address(t) + offsetof(struct stub_self, lent), &no, sizeof(no));
     if (ret < 0)
         return ret;
     atomic_thread_fence(memory_order_seq_cst);
-    ret = memory_read(t, &m, mask_address(t), sizeof(m));
+    ret = memory_read(t, &m, self_address(t), sizeof(m));
     if (ret == 0)
         *out_mask = m.mask;
     return ret;

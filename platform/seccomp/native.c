@@ -185,14 +185,15 @@ bool native_waits(uint64_t nr, const uint64_t args[6])
     return nr == SYS_futex_waitv || (nr == SYS_futex && (op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET));
 }
 
-uint64_t native_robust_list(const struct plat_thread *t)
+uint64_t native_robust_list(struct plat_thread *t)
 {
+    const pid_t tid = sc_thread_tid(t);
     uint64_t head = 0;
     size_t len;
 
-    if (!sc_process_use(t->process))
+    if (!tid || !sc_process_use(t->process))
         return 0;
-    if (syscall(SYS_get_robust_list, atomic_load(&t->tid), &head, &len) < 0)
+    if (syscall(SYS_get_robust_list, tid, &head, &len) < 0)
         head = 0;
     sc_process_unuse(t->process);
     return head;

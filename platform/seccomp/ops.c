@@ -111,6 +111,8 @@ static int sc_clone(struct plat_thread *t, enum plat_clone_kind kind, const stru
 {
     struct plat_thread *child;
 
+    if (t->offered)
+        return offer_clone(t, tls, clear_tid, cookie, out);
     int ret = clone_thread(t, kind, child_regs, tls, clear_tid, cookie, &child);
     if (ret < 0)
         return ret;
@@ -121,11 +123,14 @@ static int sc_clone(struct plat_thread *t, enum plat_clone_kind kind, const stru
         return -EAGAIN;
     }
     *out = child;
-    if (child->fresh) {
-        sc_thread_get(child);
-        queue_event(child, false);
-    }
+    sc_thread_get(child);
+    queue_event(child, false);
     return 0;
+}
+
+static bool sc_child_prepared(const struct plat_thread *t)
+{
+    return t->offered;
 }
 
 static void sc_kill(struct plat_thread *t)
@@ -133,9 +138,11 @@ static void sc_kill(struct plat_thread *t)
     sc_process_kill(t->process);
 }
 
-static pid_t sc_host_tid(const struct plat_thread *t)
+static pid_t sc_host_tid(struct plat_thread *t)
 {
-    return atomic_load(&t->gone) ? -1 : atomic_load(&t->tid);
+    const pid_t tid = atomic_load(&t->gone) ? 0 : sc_thread_tid(t);
+
+    return tid ? tid : -1;
 }
 
 static pid_t sc_host_pid(const struct plat_thread *t)
@@ -201,6 +208,7 @@ const struct platform_ops seccomp_platform = {
     .new_process = pool_take,
     .start = sc_start,
     .clone = sc_clone,
+    .child_prepared = sc_child_prepared,
     .exit_thread = stop_exit_thread,
     .end = stop_end_process,
     .kill = sc_kill,

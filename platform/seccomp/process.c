@@ -54,12 +54,12 @@ struct space *space_fork(struct space *s, unsigned area)
     return copy;
 }
 
-int space_take(struct space *s)
+static int take(struct space *s, size_t words)
 {
     int area = -EAGAIN;
 
     pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < ARRAY_SIZE(s->used) && area < 0; i++) {
+    for (size_t i = 0; i < words && area < 0; i++) {
         if (s->used[i] == ~0UL)
             continue;
         int bit = __builtin_ctzl(~s->used[i]);
@@ -68,6 +68,16 @@ int space_take(struct space *s)
     }
     pthread_mutex_unlock(&s->lock);
     return area;
+}
+
+int space_take(struct space *s)
+{
+    return take(s, ARRAY_SIZE(s->used));
+}
+
+int space_take_spare(struct space *s)
+{
+    return take(s, ARRAY_SIZE(s->used) / 2);
 }
 
 void space_take_this(struct space *s, unsigned area)

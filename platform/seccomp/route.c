@@ -127,8 +127,11 @@ static bool deliver(struct plat_thread *t, const struct seccomp_notif *n)
 
 struct plat_thread *route_notice(const struct seccomp_notif *n)
 {
-    struct plat_thread *t = is_first_report(n) ? clone_claim(n) : sc_thread_find((pid_t)n->pid);
+    const pid_t tid = (pid_t)n->pid;
+    struct plat_thread *t = is_first_report(n) ? clone_claim(n) : sc_thread_find(tid);
 
+    if (unlikely(!t))
+        t = sc_thread_find_new(tid);
     if (!t) {
         end_stranger(n); /* also a thread we know that pretends to be new */
         return NULL;

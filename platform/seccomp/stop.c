@@ -15,8 +15,7 @@ static bool is_report(const struct seccomp_notif *n)
     return n->data.nr == STUB_REPORT_NR && n->data.instruction_pointer == sc_stub.site_ip;
 }
 
-/* The frame must lie on the signal stack of the thread's own area. */
-static bool frame_in_area(const struct plat_thread *t, uint64_t frame)
+bool stop_frame_in_area(const struct plat_thread *t, uint64_t frame)
 {
     const uint64_t stack = area_address(t->area) + STUB_STACK_OFFSET, end = area_address(t->area) + STUB_SELF_OFFSET;
 
@@ -26,20 +25,32 @@ static bool frame_in_area(const struct plat_thread *t, uint64_t frame)
 int stop_take(struct plat_thread *t, const struct seccomp_notif *n)
 {
     t->id = n->id;
-    t->lent = false;
+    t->lent = t->offered = t->regs_unread = false;
+    t->regs_changed = t->result_changed = false;
+    t->fpstate = 0;
     if (!is_report(n)) {
         if (n->data.instruction_pointer == sc_stub.site_ip)
-            return sc_thread_violation(t, "it made a call at the stub's address that was not ordered");
+            return offer_take(t, n);
         t->stop = STOP_CALL;
         return 0;
     }
-    if (!frame_in_area(t, n->data.args[0]))
+    if (!stop_frame_in_area(t, n->data.args[0]))
         return sc_thread_violation(t, "its report names a frame outside its area");
     t->stop = STOP_HANDLER;
     t->frame = n->data.args[0];
-    t->fpstate = 0;
-    t->regs_changed = t->result_changed = false;
     return 0;
+}
+
+/* The registers of a thread that is stopped in a call. */
+static int read_registers(struct plat_thread *t)
+{
+    struct fault fault;
+    siginfo_t info;
+
+    int ret = frame_read(t, &info, &fault);
+    t->regs.orig_nr = *regs_result(&t->regs);
+    t->regs_unread = false;
+    return ret;
 }
 
 static void call_event(struct plat_thread *t, const struct seccomp_notif *n)
@@ -62,8 +73,21 @@ static void kick_event(struct plat_thread *t)
     }
 }
 
-/* The event of a report. 1: it came to nothing (a kick that is served already). */
-static int report_event(struct plat_thread *t, uint64_t kind)
+/* The host has not made the thread whose clone was let through. */
+static int no_thread(struct plat_thread *t, struct plat_thread *child)
+{
+    const int64_t result = (int64_t)t->notice.data.args[2];
+
+    if (!child || result >= 0 || result < -4095)
+        return sc_thread_violation(t, "it reports a failure that was none");
+    offer_stillborn(child);
+    *regs_result(&t->regs) = (uint64_t)result;
+    t->result_changed = true;
+    return 1;
+}
+
+/* The event of a report. 1: there is none for the sentry, and the thread goes on. */
+static int report_event(struct plat_thread *t, uint64_t kind, struct plat_thread *made)
 {
     struct fault fault;
     siginfo_t info;
@@ -80,9 +104,11 @@ static int report_event(struct plat_thread *t, uint64_t kind)
         t->event.mask_recalled = true;
         t->event.mask = t->notice.data.args[4];
         return 0;
+    case STUB_NO_THREAD:
+        return no_thread(t, made);
     case STUB_KICK_SIGNAL:
         kick_event(t);
-        return atomic_exchange(&t->kick, false) ? 0 : 1;
+        return atomic_exchange(&t->kick, false) ? 0 : 1; /* 1: it is served already */
     case SIGSEGV:
     case SIGBUS:
     case SIGFPE:
@@ -96,20 +122,36 @@ static int report_event(struct plat_thread *t, uint64_t kind)
     }
 }
 
+/* made: the thread that t made, if it is the first stop after that. */
+static int event_of_stop(struct plat_thread *t, struct plat_thread *made)
+{
+    int ret = stop_take(t, &t->notice);
+
+    if (ret < 0)
+        return ret;
+    if (t->stop == STOP_CALL)
+        call_event(t, &t->notice);
+    else if (t->offered)
+        offer_event(t);
+    else
+        ret = report_event(t, t->notice.data.args[1], made);
+    return ret;
+}
+
 static int take_event(struct plat_thread *t)
 {
+    struct plat_thread *made = t->made;
+
     if (t->fresh) { /* whoever cloned it has taken its stop, and left the registers to begin with */
         t->event = (struct plat_event){.kind = PLAT_EV_START};
         t->fresh = false;
         return 0;
     }
-    int ret = stop_take(t, &t->notice);
-    if (ret < 0)
-        return ret;
-    if (t->stop == STOP_HANDLER)
-        return report_event(t, t->notice.data.args[1]);
-    call_event(t, &t->notice);
-    return 0;
+    t->made = NULL;
+    int ret = event_of_stop(t, made);
+    if (made)
+        sc_thread_put(made);
+    return ret;
 }
 
 /* ---- out ---- */
@@ -120,10 +162,8 @@ static void let_go(struct plat_thread *t, int64_t value)
     const bool fast = t->stop == STOP_FAST;
     const uint64_t id = t->id;
 
-    clone_let_go(t);
     if (!fast && fast_possible())
         t->went_on = poller_clock();
-
     t->stop = STOP_NONE;
     expect(t);
     if (atomic_load(&t->kick))
@@ -134,7 +174,7 @@ static void let_go(struct plat_thread *t, int64_t value)
         (void)!notify_reply(id, value); /* a failure: it is being killed, and the reaper takes it */
 }
 
-static void let_go_continue(struct plat_thread *t)
+void stop_let_go_continue(struct plat_thread *t)
 {
     const uint64_t id = t->id;
 
@@ -147,19 +187,25 @@ static void let_go_continue(struct plat_thread *t)
 
 void stop_resume(struct plat_thread *t)
 {
-    if (frame_write(t) == 0)
+    if (frame_write(t) < 0)
+        return;
+    if (t->making)
+        offer_let_go(t, *regs_result(&t->regs));
+    else
         let_go(t, 0);
 }
 
 /* A result alone travels in the answer. */
 static void resume_with_result(struct plat_thread *t, int64_t value)
 {
-    if (t->regs_changed || value != (int64_t)((uint64_t)value << 8) >> 8) {
+    if (t->making && !t->regs_changed) {
+        offer_let_go(t, (uint64_t)value);
+    } else if (!t->regs_changed && value == (int64_t)((uint64_t)value << 8) >> 8) {
+        let_go(t, (int64_t)((uint64_t)value << 8 | STUB_ANSWER_RESULT));
+    } else if (!t->regs_unread || read_registers(t) == 0) {
         *regs_result(&t->regs) = (uint64_t)value;
         t->result_changed = true;
         stop_resume(t);
-    } else {
-        let_go(t, (int64_t)((uint64_t)value << 8 | STUB_ANSWER_RESULT));
     }
 }
 
@@ -182,6 +228,8 @@ static bool go_on_returning(struct plat_thread *t, int64_t value)
         resume_with_result(t, value);
         return false;
     }
+    if (t->regs_unread && read_registers(t) < 0)
+        return false;
     *regs_result(&t->regs) = (uint64_t)value;
     t->regs.orig_nr = (uint64_t)-1;
     t->result_changed = true;
@@ -194,7 +242,7 @@ static bool go_on_returning(struct plat_thread *t, int64_t value)
 static bool go_on_continuing(struct plat_thread *t)
 {
     if (t->stop == STOP_CALL && (t->lent || call_allowed((long)t->event.nr, t->event.args))) {
-        let_go_continue(t);
+        stop_let_go_continue(t);
         return false;
     }
     return go_on_returning(t, memory_host_call(t, (long)t->event.nr, t->event.args));
@@ -211,12 +259,20 @@ static bool go_on(struct plat_thread *t, struct plat_resume r)
     case PLAT_RESUME:
         if (t->stop != STOP_HANDLER)
             return go_on_returning(t, (int64_t)t->event.nr);
+        if (t->regs_unread && read_registers(t) < 0)
+            return false;
         if (kicked(t))
             return true;
         stop_resume(t);
         return false;
     case PLAT_GONE:
-        return false;
+        break;
+    }
+    if (t->making) {
+        struct plat_thread *child = t->making;
+        t->making = NULL;
+        offer_stillborn(child);
+        sc_thread_put(child);
     }
     return false;
 }
@@ -248,7 +304,7 @@ int stop_upgrade(struct plat_thread *t)
     siginfo_t info;
 
     if (t->stop == STOP_HANDLER)
-        return 0;
+        return t->regs_unread ? read_registers(t) : 0;
     if (t->stop == STOP_NONE)
         return -ESRCH;
     inbox_open(t);

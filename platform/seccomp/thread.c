@@ -1,9 +1,9 @@
 /*
  * Guest threads: the table that finds them by tid, their references, and kicks.
  *
- * A thread is in the table from its first report until it makes no more notices; the table's reference keeps it. A tid
- * is the kernel's, and comes to us only with notices. A thread that ended may still be in the table when its tid is
- * given to a new one: the new one's first report replaces it.
+ * A thread is in the table until it makes no more notices; the table's reference keeps it. One that its parent's stub
+ * makes is there before it has a tid (offer.c), any other from its first report on. A tid is the kernel's word. A
+ * thread that ended may still be in the table when its tid is given to a new one, which then replaces it.
  */
 #include "platform/seccomp/internal.h"
 
@@ -21,7 +21,7 @@
 static struct bucket {
     pthread_mutex_t lock;
     struct list threads; /* lock; by hash_node */
-} table[BUCKETS];
+} table[BUCKETS + 1];    /* the last: threads without a tid */
 
 static atomic_uint left;                 /* how many threads ever left the table */
 static _Thread_local unsigned left_seen; /* that, when this thread of ours last began to listen */
@@ -38,7 +38,7 @@ static struct bucket *bucket_lock(unsigned i)
 
 static struct bucket *bucket_lock_of(pid_t tid)
 {
-    return bucket_lock((unsigned)tid % BUCKETS);
+    return bucket_lock(tid ? (unsigned)tid % BUCKETS : BUCKETS);
 }
 
 static void bucket_unlock(struct bucket *b)
@@ -62,6 +62,7 @@ struct plat_thread *sc_thread_new(struct process *process, unsigned area, void *
     t->area = area;
     t->cookie = cookie;
     t->need = POLLER_NEED_MIN;
+    atomic_store(&t->offer, -1);
     list_init(&t->hash_node);
     list_init(&t->process_node);
     list_init(&t->queue_node);
@@ -78,8 +79,10 @@ void sc_thread_put(struct plat_thread *t)
     if (!ref_put(&t->refs))
         return;
     slot_free(t);
-    if (t->held)
-        sc_thread_put(t->held);
+    if (t->making)
+        sc_thread_put(t->making);
+    if (t->made)
+        sc_thread_put(t->made);
     sc_process_put(t->process);
     free(t);
 }
@@ -105,6 +108,17 @@ struct plat_thread *sc_thread_find(pid_t tid)
     return t;
 }
 
+/* A thread that is known already cannot be new. */
+bool sc_thread_known(pid_t tid)
+{
+    struct plat_thread *t = sc_thread_find(tid);
+    bool yes = t && !atomic_load(&t->gone);
+
+    if (t)
+        sc_thread_put(t);
+    return yes;
+}
+
 struct process *sc_process_find(pid_t pid)
 {
     struct plat_thread *t = sc_thread_find(pid);
@@ -115,23 +129,44 @@ struct process *sc_process_find(pid_t pid)
     return p;
 }
 
-void sc_thread_enter(struct plat_thread *t, pid_t tid)
+static void enter_bucket(struct plat_thread *t, pid_t tid)
 {
-    atomic_store(&t->tid, tid);
-    if (!t->process->pid)
-        t->process->pid = tid;
-    sc_thread_get(t);
     struct bucket *b = bucket_lock_of(tid);
-    struct plat_thread *stale = find_locked(b, tid);
+    struct plat_thread *stale = tid ? find_locked(b, tid) : NULL;
+
+    atomic_store(&t->tid, tid);
     if (stale)
         list_del(&stale->hash_node);
     list_push_back(&b->threads, &t->hash_node);
     bucket_unlock(b);
     if (stale)
         sc_thread_put(stale);
+}
+
+void sc_thread_enter(struct plat_thread *t, pid_t tid)
+{
+    if (!t->process->pid)
+        t->process->pid = tid;
+    sc_thread_get(t);
+    enter_bucket(t, tid);
     pthread_mutex_lock(&t->process->threads_lock);
     list_push_back(&t->process->threads, &t->process_node);
     pthread_mutex_unlock(&t->process->threads_lock);
+}
+
+/* Takes t out of its bucket: true if it was in one, whose reference is now the caller's. */
+static bool leave_bucket(struct plat_thread *t)
+{
+    for (;;) {
+        const pid_t tid = atomic_load(&t->tid);
+        struct bucket *b = bucket_lock_of(tid);
+        const bool moved = atomic_load(&t->tid) != tid, listed = !moved && !list_empty(&t->hash_node);
+        if (listed)
+            list_del(&t->hash_node);
+        bucket_unlock(b);
+        if (!moved)
+            return listed;
+    }
 }
 
 void sc_thread_leave(struct plat_thread *t)
@@ -144,13 +179,75 @@ void sc_thread_leave(struct plat_thread *t)
     list_del(&t->process_node);
     pthread_mutex_unlock(&t->process->threads_lock);
     space_free(t->process->space, t->area);
-    struct bucket *b = bucket_lock_of(atomic_load(&t->tid));
-    bool listed = !list_empty(&t->hash_node);
-    list_del(&t->hash_node);
-    bucket_unlock(b);
-    if (listed)
+    offer_withdraw(t);
+    if (leave_bucket(t))
         sc_thread_put(t);
 }
+
+/* ---- threads that have no tid yet ---- */
+
+/* With the lock of their bucket. Both locks are held while t moves, so that who looks for it finds it in one of them.
+ */
+static pid_t find_out_tid(struct plat_thread *t)
+{
+    const pid_t tid = offer_told_tid(t);
+
+    if (!tid)
+        return 0;
+    list_del(&t->hash_node);
+    enter_bucket(t, tid);
+    return tid;
+}
+
+struct plat_thread *sc_thread_find_new(pid_t tid)
+{
+    struct bucket *b = bucket_lock_of(0);
+    struct plat_thread *it, *next, *found = NULL;
+
+    list_for_each_safe (it, next, &b->threads, hash_node) {
+        if (find_out_tid(it) == tid) {
+            found = it;
+            sc_thread_get(found);
+            break;
+        }
+    }
+    bucket_unlock(b);
+    return found;
+}
+
+pid_t sc_thread_tid(struct plat_thread *t)
+{
+    pid_t tid = atomic_load(&t->tid);
+
+    if (likely(tid))
+        return tid;
+    struct bucket *b = bucket_lock_of(0);
+    tid = atomic_load(&t->tid);
+    if (!tid && !list_empty(&t->hash_node))
+        tid = find_out_tid(t);
+    bucket_unlock(b);
+    return tid;
+}
+
+bool sc_threads_kick_new(void)
+{
+    struct bucket *b = bucket_lock_of(0);
+    struct plat_thread *it, *next;
+    bool any = false;
+
+    list_for_each_safe (it, next, &b->threads, hash_node) {
+        if (!atomic_load(&it->kick) || !atomic_load(&it->expected))
+            continue;
+        if (find_out_tid(it))
+            sc_thread_send_kick(it);
+        else
+            any = true;
+    }
+    bucket_unlock(b);
+    return any;
+}
+
+/* ---- */
 
 void sc_threads_note_recv(void)
 {
@@ -189,9 +286,13 @@ void sc_threads_of_dead(struct process *p)
 
 void sc_thread_send_kick(struct plat_thread *t)
 {
+    const pid_t tid = sc_thread_tid(t);
+
+    if (!tid)
+        return watch_new_threads();
     if (!sc_process_use(t->process))
         return;
-    syscall(SYS_tgkill, t->process->pid, atomic_load(&t->tid), STUB_KICK_SIGNAL);
+    syscall(SYS_tgkill, t->process->pid, tid, STUB_KICK_SIGNAL);
     sc_process_unuse(t->process);
     watch_threads();
 }
@@ -224,7 +325,7 @@ bool sc_threads_watch(void)
     struct plat_thread *it;
     bool any = false;
 
-    for (unsigned i = 0; i < BUCKETS; i++) {
+    for (unsigned i = 0; i <= BUCKETS; i++) {
         struct bucket *b = bucket_lock(i);
         list_for_each (it, &b->threads, hash_node)
             if (overdue(it, &any))

@@ -6,6 +6,9 @@
  * anything for a round, one more worker is told to listen. Waking the watch costs the guest, whose pair of threads it
  * tears apart, so rounds grow longer while none is needed.
  *
+ * Brisk rounds. A thread that its parent's stub is just making may be kicked before the host has made it. It is kicked
+ * again until it is there.
+ *
  * Slow rounds. A guest can keep its thread from taking kicks, or a child from reporting, by tampering with the stub.
  * What has been waited for a minute ends: the process is killed. Nothing that a stub is ordered to do takes so long,
  * unless the host is out of memory or the program maps and unmaps terabytes.
@@ -22,10 +25,11 @@
 #define WATCH_STACK (64u << 10)
 #define QUICK_NS 500000L
 #define QUICK_MAX_NS (8 * QUICK_NS)
+#define BRISK_NS 1000000L
 #define SLOW_NS 1000000000L
 #define CALM_ROUNDS 16U /* quick rounds without need after which they end */
 
-enum pace { ASLEEP, SLOW, QUICK };
+enum pace { ASLEEP, SLOW, BRISK, QUICK };
 
 unsigned sc_watch_rounds = 60;
 
@@ -52,6 +56,11 @@ void watch_threads(void)
 {
     if (unlikely(atomic_load(&pace) == ASLEEP))
         ask_for(SLOW);
+}
+
+void watch_new_threads(void)
+{
+    ask_for(BRISK);
 }
 
 /* Sleeps for a round, or until more is asked for than `now`. */
@@ -100,9 +109,17 @@ static void *watch_main(void *arg unused_arg)
             if ((int)sc_threads_watch() | (int)clone_watch()) /* both are asked */
                 ask_for(SLOW);
             break;
+        case BRISK:
+            sleep_round(BRISK, BRISK_NS);
+            if (atomic_load(&pace) != BRISK)
+                break;
+            atomic_store(&pace, SLOW);
+            if (sc_threads_kick_new())
+                ask_for(BRISK);
+            break;
         case QUICK:
             quick_rounds();
-            atomic_store(&pace, SLOW);
+            atomic_store(&pace, BRISK);
             watch_listeners();
             break;
         }

@@ -68,7 +68,6 @@ static int greet(void)
                                    .close_ip = h.close_ip,
                                    .prctl_ip = h.prctl_ip,
                                    .sigreturn_ip = h.sigreturn_ip,
-                                   .yield_ip = h.yield_ip,
                                    .futex_ip = h.futex_ip,
                                    .undo = h.undo,
                                    .fast = h.fast,

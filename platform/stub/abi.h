@@ -14,6 +14,7 @@
 #include "platform/stub/slot.h"
 
 #include <linux/filter.h>
+#include <linux/sched.h>
 #include <stdint.h>
 
 #define STUB_AREA_SIZE 65536UL
@@ -36,19 +37,19 @@
 #define STUB_READY 0x102L /* the zygote has its filter */
 #define STUB_RECALLED                                                                                                  \
     0x103L /* SIGSYS of an rt_sigprocmask that met the recall of the mask; the token: the mask before */
+#define STUB_NO_THREAD 0x104L /* the host did not make the thread that we let it make; its result */
 
 enum stub_op {
-    STUB_CALL,       /* host system call nr(args) */
-    STUB_FORK,       /* clone(args): the child goes on in a copy of this handler */
-    STUB_CLONE_VM,   /* clone(args) with shared memory: the child runs in the area of its stack pointer args[1] */
-    STUB_CLONE_HELD, /* the same, but the child reports nothing: it waits until its parent gets an answer */
-    STUB_CMPXCHG,    /* address, old, new: result is the word seen, or -EFAULT */
-    STUB_POKE,       /* address, value: stores eight bytes */
+    STUB_CALL,     /* host system call nr(args) */
+    STUB_FORK,     /* clone(args): the child goes on in a copy of this handler */
+    STUB_CLONE_VM, /* clone(args) with shared memory: the child runs in the area of its stack pointer args[1] */
+    STUB_CMPXCHG,  /* address, old, new: result is the word seen, or -EFAULT */
+    STUB_POKE,     /* address, value: stores eight bytes */
 };
 
 struct stub_job {
     uint64_t op, nr, args[6];
-    uint64_t token;   /* of a child's first report; STUB_CLONE_HELD: the number of the clone, not 0 */
+    uint64_t token;   /* of a child's first report */
     int64_t close_fd; /* closed afterwards if >= 0 */
 };
 
@@ -58,23 +59,35 @@ struct stub_area {
 _Static_assert(sizeof(struct stub_area) <= STUB_STACK_OFFSET, "the jobs fit below the stack");
 
 /*
- * What the stub keeps about a thread. Its signal mask, while the sentry lends it: rt_sigprocmask(2) is then served by
- * the handler. The sentry takes it back by clearing `lent` and reading `mask` after that; the stub stores `mask` and
- * looks at `lent` after that.
+ * What the stub keeps about a thread.
+ *
+ * Its signal mask, while the sentry lends it: rt_sigprocmask(2) is then served by the handler. The sentry takes it back
+ * by clearing `lent` and reading `mask` after that; the stub stores `mask` and looks at `lent` after that.
+ *
+ * And the area that the sentry offers it for a new thread. The stub then prepares the child there, and makes the host's
+ * clone(2) itself, in place of a report: (flags, stack pointer, where the host's id is to be stored, clear_child_tid,
+ * TLS, the guest's parent_tid). The sentry lets that call through, having stored the child's id in the guest, or
+ * answers as it answers a report.
  */
 struct stub_self {
     uint64_t lent, mask;
-    uint32_t held;    /* not 0: a child that is not to run yet, by the number of its clone. Cleared by the sentry, or by
-                         its parent's stub if another job comes first */
-    uint32_t waiting; /* the number of the clone whose child sleeps on `held`: its parent's stub is to wake it */
+    uint64_t offer;  /* address of the area; 0: there is none */
+    uint64_t result; /* of the guest's call, if the thread is made, … */
+    uint32_t made;   /* … for which the sentry lets the clone(2) through. 0: it does not */
+    uint32_t tid; /* of the thread itself, if it was made so: its host id, from the kernel before its parent goes on */
 };
+/* The threads it makes: these flags of clone(2), any of these options of the guest's, and that the host's id is told.
+ */
+#define STUB_THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define STUB_THREAD_OPTIONS (CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+#define STUB_CHILD_ROOM 64UL /* below the child's copy of the frame: its stack pointer is so much lower */
 _Static_assert(sizeof(struct stub_self) <= 64, "there is room above the stack");
 
 /* The zygote's first message. */
 struct stub_hello {
-    uint64_t start, end;                                                    /* the stub's range of addresses */
-    uint64_t areas;                                                         /* address of area 0 */
-    uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip, yield_ip, futex_ip; /* after its system call instructions */
+    uint64_t start, end;                                          /* the stub's range of addresses */
+    uint64_t areas;                                               /* address of area 0 */
+    uint64_t site_ip, close_ip, prctl_ip, sigreturn_ip, futex_ip; /* after its system call instructions */
     uint64_t vdso, brk, mmap_top;
     uint64_t undo;              /* address of the struct sock_fprog for the second filter */
     uint64_t fast;              /* addresses for fast calls: of stub_fast, … */

@@ -24,7 +24,6 @@
 HIDDEN long stub_syscall(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
 HIDDEN long stub_close(int64_t fd);
 HIDDEN long stub_pdeathsig(void);
-HIDDEN long stub_yield(void);
 HIDDEN long stub_futex(const uint32_t *word, int op, uint32_t value, const void *timeout);
 HIDDEN long stub_cmpxchg(uint64_t addr, uint64_t old, uint64_t new_value);
 HIDDEN long stub_copy_word(uint64_t to, uint64_t from);
@@ -33,7 +32,7 @@ HIDDEN void stub_child_entry(void);
 HIDDEN void stub_child(struct stub_frame *frame, uint64_t token);
 HIDDEN void stub_main(uint64_t *sp);
 extern const char stub_site[] HIDDEN, stub_close_site[] HIDDEN, stub_prctl_site[] HIDDEN, stub_sigreturn_site[] HIDDEN,
-    stub_yield_site[] HIDDEN, stub_futex_site[] HIDDEN;
+    stub_futex_site[] HIDDEN;
 extern const char stub_cmpxchg_insn[] HIDDEN, stub_load_insn[] HIDDEN, stub_store_insn[] HIDDEN, stub_fault[] HIDDEN;
 extern const char __ehdr_start[] HIDDEN, _end[] HIDDEN;
 
@@ -82,9 +81,9 @@ static struct stub_self *self_of(const void *p)
 
 /*
  * Copies this thread's frame, and what is above it, into the area that holds stack pointer sp, and leaves there what
- * stub_child_entry pops.
+ * stub_child_entry pops. Returns the copy.
  */
-static void prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token, uint32_t held)
+static struct stub_frame *prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token)
 {
     char *area = (char *)area_of(frame), *child = (char *)area_of((void *)sp);
     struct stub_frame *copy = (struct stub_frame *)(child + ((char *)frame - area));
@@ -93,40 +92,12 @@ static void prepare_child(struct stub_frame *frame, uint64_t sp, uint64_t token,
     __builtin_memcpy(copy, frame, (size_t)(area + STUB_AREA_SIZE - (char *)frame));
     copy->fpstate += (uint64_t)(child - area);
     copy->ss_sp = (uint64_t)child + STUB_STACK_OFFSET;
-    self_of(child)->held = held;
-    self_of(child)->waiting = 0;
+    self_of(child)->offer = 0;
+    self_of(child)->tid = 0;
     stack[0] = (uint64_t)stub_child_entry;
     stack[1] = (uint64_t)copy;
     stack[2] = token;
-}
-
-#define HELD_YIELDS 8
-
-/*
- * Mostly the child runs before its parent is let go on, on the same processor. To sleep would have it woken on another
- * one, which takes longer than all that it waits for. Both sides store their word before they look at the other's.
- */
-static void wait_until_free(struct stub_self *s)
-{
-    const uint32_t clone = __atomic_load_n(&s->held, __ATOMIC_SEQ_CST);
-
-    for (int i = 0; i < HELD_YIELDS && __atomic_load_n(&s->held, __ATOMIC_SEQ_CST); i++)
-        stub_yield();
-    if (!clone || !__atomic_load_n(&s->held, __ATOMIC_SEQ_CST))
-        return;
-    __atomic_store_n(&s->waiting, clone, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&s->held, __ATOMIC_SEQ_CST))
-        stub_futex(&s->held, FUTEX_WAIT_PRIVATE, clone, NULL);
-}
-
-/* The child of this clone. If it went on when the sentry let it, it may have ended, and its area be another one's. */
-static void let_free(struct stub_self *s, uint32_t clone)
-{
-    uint32_t held = clone;
-
-    __atomic_compare_exchange_n(&s->held, &held, 0, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&s->waiting, __ATOMIC_SEQ_CST) == clone)
-        stub_futex(&s->held, FUTEX_WAKE_PRIVATE, 1, NULL);
+    return copy;
 }
 
 static long run_job(struct stub_frame *frame, const struct stub_job *j)
@@ -138,48 +109,38 @@ static long run_job(struct stub_frame *frame, const struct stub_job *j)
         return 0;
     }
     if (j->op == STUB_CLONE_VM)
-        prepare_child(frame, j->args[1], j->token, 0);
-    if (j->op == STUB_CLONE_HELD)
-        prepare_child(frame, j->args[1], 0, (uint32_t)j->token);
+        prepare_child(frame, j->args[1], j->token);
     return stub_syscall((long)j->nr, j->args[0], j->args[1], j->args[2], j->args[3], j->args[4], j->args[5]);
 }
 
-/* Reports and does jobs until the sentry lets the guest go on. */
-static void serve(struct stub_frame *frame, long kind, uint64_t token)
+static long report(struct stub_frame *frame, long kind, long result, long done, uint64_t token)
+{
+    return stub_syscall(STUB_REPORT_NR, (uint64_t)frame, (uint64_t)kind, (uint64_t)result, (uint64_t)done, token, 0);
+}
+
+/* Does what the answer to a report says, and what the next ones say, until the sentry lets the guest go on. */
+static void obey(struct stub_frame *frame, long n)
 {
     struct stub_area *area = area_of(frame);
-    struct stub_self *held = NULL;
-    uint32_t clone = 0;
-    long done = 0, result = 0;
 
-    for (;;) {
-        long n = stub_syscall(STUB_REPORT_NR, (uint64_t)frame, kind, result, done, token, 0);
-        if (held) {
-            let_free(held, clone);
-            held = NULL;
-        }
-        if (n == 0)
-            return;
+    while (n != 0) {
         if ((n & 0xff) == STUB_ANSWER_RESULT) {
             frame->rax = (uint64_t)(n >> 8);
             return;
         }
         if (n < 0 || n > (long)STUB_JOBS_MAX)
             __builtin_trap(); /* the sentry is gone */
-        kind = STUB_JOBS_DONE;
-        for (done = 0, result = 0; done < n && (result >= 0 || result < -4095); done++) {
+        long kind = STUB_JOBS_DONE, done = 0, result = 0;
+        uint64_t token = 0;
+        for (; done < n && (result >= 0 || result < -4095); done++) {
             struct stub_job *j = &area->jobs[done];
             uint64_t job_token = j->token;
             int is_fork = j->op == STUB_FORK;
-            struct stub_self *child = j->op == STUB_CLONE_HELD ? self_of((void *)j->args[1]) : NULL;
             result = run_job(frame, j);
-            if (child && result > 0) {
-                held = child;
-                clone = (uint32_t)job_token;
-            }
             if (is_fork && result == 0) {
                 stub_pdeathsig();
                 stub_slot = 0; /* it is the parent's, and not mapped here */
+                self_of(frame)->offer = 0;
                 kind = STUB_START;
                 token = job_token;
                 break;
@@ -188,7 +149,13 @@ static void serve(struct stub_frame *frame, long kind, uint64_t token)
         for (long i = 0; i < n && kind == STUB_JOBS_DONE; i++)
             if (area->jobs[i].close_fd >= 0)
                 stub_close(area->jobs[i].close_fd);
+        n = report(frame, kind, result, done, token);
     }
+}
+
+static void serve(struct stub_frame *frame, long kind, uint64_t token)
+{
+    obey(frame, report(frame, kind, 0, 0, token));
 }
 
 /* ---- fast calls: what a signal finds in the middle of one ---- */
@@ -311,22 +278,98 @@ static enum mask_outcome change_mask(struct stub_frame *f, uint64_t *out_before)
     return __atomic_load_n(&self->lent, __ATOMIC_SEQ_CST) ? MASK_CHANGED : MASK_RECALLED;
 }
 
+/* ---- new threads, in an area that is offered ---- */
+
+#define GUEST_END (1UL << 47)
+
+/* As clone(2) has them. */
+struct thread_request {
+    uint64_t flags, sp, parent_tid, child_tid, tls;
+};
+
+static int read_clone3(const struct stub_frame *f, struct thread_request *r)
+{
+    struct clone_args a = {0};
+
+    if (f->rsi < CLONE_ARGS_SIZE_VER0 || f->rsi > sizeof(a) || f->rsi % sizeof(uint64_t))
+        return 0;
+    for (uint64_t at = 0; at < f->rsi; at += sizeof(uint64_t))
+        if (stub_copy_word((uint64_t)&a + at, f->rdi + at) < 0)
+            return 0;
+    *r = (struct thread_request){a.flags, a.stack + a.stack_size, a.parent_tid, a.child_tid, a.tls};
+    return a.stack && a.stack_size && r->sp > a.stack && r->sp < GUEST_END && !a.exit_signal && !a.set_tid &&
+           !a.set_tid_size && !a.cgroup;
+}
+
+/* True if the call asks for a thread as libraries make them, and nothing about it is in doubt. */
+static int read_request(const struct stub_frame *f, struct thread_request *r)
+{
+    if ((uint32_t)f->rax == SYS_clone3) {
+        if (!read_clone3(f, r))
+            return 0;
+    } else if ((uint32_t)f->rax == SYS_clone && f->rsi) {
+        /* CLONE_DETACHED means nothing any more, but is there in some. */
+        *r = (struct thread_request){(uint32_t)f->rdi & ~CLONE_DETACHED, f->rsi, f->rdx, f->r10, f->r8};
+    } else {
+        return 0;
+    }
+    return (r->flags & ~(uint64_t)STUB_THREAD_OPTIONS) == STUB_THREAD_FLAGS;
+}
+
+/*
+ * Makes a thread if the area for it is there: the clone(2) that the sentry lets through, in place of a report. Whether
+ * it did is told by `made`, since the host's ids may be as small as other answers. False: it is to be reported.
+ */
+static int make_thread(struct stub_frame *f)
+{
+    struct stub_self *self = self_of(f);
+    const uint64_t area = self->offer;
+    struct thread_request r;
+
+    if (!area || !read_request(f, &r))
+        return 0;
+    const uint64_t sp = area + (uint64_t)((char *)f - (char *)area_of(f)) - STUB_CHILD_ROOM;
+    struct stub_frame *child = prepare_child(f, sp, 0);
+    child->rax = 0;
+    child->rsp = r.sp;
+    self->made = 0;
+    long n = stub_syscall(SYS_clone, r.flags | CLONE_PARENT_SETTID, sp, (uint64_t)&self_of(child)->tid,
+                          r.flags & CLONE_CHILD_CLEARTID ? r.child_tid : 0, r.flags & CLONE_SETTLS ? r.tls : 0,
+                          r.flags & CLONE_PARENT_SETTID ? r.parent_tid : 0);
+    if (!self->made)
+        obey(f, n);
+    else if (n > 0)
+        f->rax = self->result;
+    else
+        obey(f, report(f, STUB_NO_THREAD, n, 0, 0));
+    return 1;
+}
+
 /* A call that the filter traps. */
 static void trapped_call(struct stub_frame *frame)
 {
     uint64_t before = 0;
 
-    switch ((uint32_t)frame->rax == SYS_rt_sigprocmask ? change_mask(frame, &before) : MASK_ASK) {
-    case MASK_ASK:
-        serve(frame, SIGNAL_SYS, 0);
+    switch ((uint32_t)frame->rax) {
+    case SYS_rt_sigprocmask:
+        switch (change_mask(frame, &before)) {
+        case MASK_CHANGED:
+            return;
+        case MASK_RECALLED:
+            frame->rax = SYS_rt_sigprocmask;
+            serve(frame, STUB_RECALLED, before);
+            return;
+        case MASK_ASK:
+            break;
+        }
         break;
-    case MASK_RECALLED:
-        frame->rax = SYS_rt_sigprocmask;
-        serve(frame, STUB_RECALLED, before);
-        break;
-    case MASK_CHANGED:
+    case SYS_clone:
+    case SYS_clone3:
+        if (make_thread(frame))
+            return;
         break;
     }
+    serve(frame, SIGNAL_SYS, 0);
 }
 
 /* True if the handler itself was at an instruction that may fault on the guest's memory. */
@@ -350,12 +393,13 @@ static void stub_handler(int sig, void *info, struct stub_frame *frame)
         serve(frame, sig, 0);
 }
 
-/* A new thread in its own area; it returns into the guest through the copied frame. token 0: it was held. */
+/*
+ * A new thread in its own area; it returns into the guest through the copied frame. token 0: the sentry knows of it.
+ * Its process has asked to be killed with us.
+ */
 void stub_child(struct stub_frame *frame, uint64_t token)
 {
-    if (!token) { /* a thread that is held, by now or up to now; its process has asked to be killed with us */
-        wait_until_free(self_of(frame));
-    } else {
+    if (token) {
         stub_pdeathsig();
         serve(frame, STUB_START, token);
     }
@@ -418,7 +462,6 @@ static void say_hello(const uint64_t *sp, uint64_t areas)
         .close_ip = (uint64_t)stub_close_site,
         .prctl_ip = (uint64_t)stub_prctl_site,
         .sigreturn_ip = (uint64_t)stub_sigreturn_site,
-        .yield_ip = (uint64_t)stub_yield_site,
         .futex_ip = (uint64_t)stub_futex_site,
         .vdso = find_vdso(sp),
         .brk = (uint64_t)plain_call(SYS_brk, 0, 0, 0, 0, 0, 0),

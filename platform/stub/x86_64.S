@@ -68,12 +68,6 @@ entry stub_pdeathsig
 label stub_prctl_site
     ret
 
-entry stub_yield
-    mov $24, %eax
-    syscall
-label stub_yield_site
-    ret
-
 /* long stub_futex(word, op, value, timeout): FUTEX_WAIT and FUTEX_WAKE, private or not */
 entry stub_futex
     mov %rcx, %r10

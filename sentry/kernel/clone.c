@@ -166,13 +166,16 @@ static int child_host_thread(struct task *c, struct task *t, const struct clone_
                                                           : PLAT_CLONE_FORK;
     struct plat_thread *pt;
     struct regs regs;
-    int ret = plat_get_regs(t->pt, &regs);
+    int ret;
 
-    if (ret < 0)
-        return ret;
-    *regs_result(&regs) = 0;
-    if (req->stack)
-        *regs_sp(&regs) = req->stack;
+    if (!plat_child_prepared(t->pt)) {
+        ret = plat_get_regs(t->pt, &regs);
+        if (ret < 0)
+            return ret;
+        *regs_result(&regs) = 0;
+        if (req->stack)
+            *regs_sp(&regs) = req->stack;
+    }
     const uint64_t clear_tid = kind != PLAT_CLONE_FORK && plat_layout()->native_futex ? c->clear_child_tid : 0;
     ret = plat_clone(t->pt, kind, &regs, req->flags & CLONE_SETTLS ? &req->tls : NULL, clear_tid, c, c->tg, &pt);
     if (ret < 0)

@@ -254,6 +254,10 @@ struct plat_resume sentry_event(void *cookie, struct plat_thread *pt unused_arg,
     case PLAT_EV_WAIT:
         r = on_wait(t, ev);
         break;
+    case PLAT_EV_STILLBORN:
+        do_exit(t, 0);
+        r = resume(PLAT_GONE, 0);
+        break;
     case PLAT_EV_KICK:
     default:
         r = finish_stop(t);

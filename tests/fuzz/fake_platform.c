@@ -168,7 +168,7 @@ int plat_recall_mask(struct plat_thread *t unused_arg, uint64_t *out_mask unused
     return -ESRCH;
 }
 
-uint64_t plat_robust_list(const struct plat_thread *t unused_arg)
+uint64_t plat_robust_list(struct plat_thread *t unused_arg)
 {
     return 0;
 }
@@ -220,6 +220,11 @@ void plat_start(struct plat_thread *t unused_arg, const struct regs *regs unused
 {
 }
 
+bool plat_child_prepared(const struct plat_thread *t unused_arg)
+{
+    return false;
+}
+
 int plat_clone(struct plat_thread *t unused_arg, enum plat_clone_kind kind unused_arg,
                const struct regs *child_regs unused_arg, const uint64_t *tls unused_arg, uint64_t clear_tid unused_arg,
                void *cookie, void *process_cookie unused_arg, struct plat_thread **out)
@@ -253,7 +258,7 @@ void plat_thread_put(struct plat_thread *t unused_arg)
 {
 }
 
-pid_t plat_host_tid(const struct plat_thread *t unused_arg)
+pid_t plat_host_tid(struct plat_thread *t unused_arg)
 {
     return -1;
 }

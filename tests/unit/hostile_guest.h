@@ -10,12 +10,14 @@
 
 #define DATA_SIZE 0x10000UL
 
-/* Calls of the script (on_call): 400 doubles, 401 makes a thread at rdi with stack rsi, 402 forks, 403 maps, 500 ends.
+/*
+ * Calls of the script (on_call): 400 doubles, 401 makes a thread at rdi with stack rsi, 402 forks, 403 maps, 405 offers
+ * the stub an area, so that it makes the next thread by itself, 500 ends.
  */
 extern const unsigned char code_start[], code_end[];
 extern const unsigned char do_ranges[], do_site_call[], do_site_clone[], do_bad_frame[], do_own_frame[],
-    do_fake_start[], do_fake_done[], do_int80[], do_x32[], do_garbage_return[], do_scribble[], do_let_go[], do_spin[],
-    do_forks[], do_calls[], do_registers[];
+    do_fake_start[], do_fake_done[], do_int80[], do_x32[], do_garbage_return[], do_scribble[], do_hide_tids[], do_lie[],
+    do_threads[], do_spin[], do_forks[], do_calls[], do_registers[];
 __asm__(
     ".pushsection .rodata\n"
     "code_start:\n"
@@ -159,28 +161,56 @@ __asm__(
     "4:  dec %ecx\n"
     "    jnz 4b\n"
     "    jmp 3b\n"
-    "do_let_go:\n" /* a thread that lets go whatever the stub holds, while this one makes threads */
+    ".macro make_thread\n" /* rax: as clone(2) */
+    "    mov $0x50f00, %edi\n"
+    "    mov $0x2000e000, %esi\n"
+    "    mov $56, %eax\n"
+    "    syscall\n"
+    ".endm\n"
+    "do_hide_tids:\n" /* a thread that writes over what the stubs are told of new threads, while this one makes them */
     "    lea 1f(%rip), %rdi\n"
     "    mov %rsi, %r12\n"
     "    mov $0x2000f000, %esi\n"
     "    mov $401, %eax\n"
     "    syscall\n"
-    "    mov $100, %ebx\n"
-    "    lea 3f(%rip), %r13\n"
-    "2:  mov %r13, %rdi\n"
-    "    mov $0x2000e000, %esi\n"
-    "    mov $401, %eax\n"
-    "    syscall\n"
-    "    dec %ebx\n"
-    "    jnz 2b\n"
-    "    mov $500, %eax\n"
-    "    syscall\n"
-    "1:  xor %ecx, %ecx\n" /* the last 64 bytes of each area in turn */
+    "    jmp do_threads\n"
+    "1:  xor %ecx, %ecx\n" /* result, made and tid of each area in turn */
     "4:  lea 0xffc0(%r12,%rcx), %rdi\n"
-    "    movq $0, 16(%rdi)\n"
+    "    movq %rcx, 24(%rdi)\n"
+    "    movq %rcx, 32(%rdi)\n"
     "    add $0x10000, %rcx\n"
     "    and $0x7fffff, %rcx\n"
     "    jmp 4b\n"
+    "do_lie:\n" /* says that a thread was not made which was */
+    "    mov %rdi, %r13\n"
+    "    lea 0x4000(%rsi), %r12\n"
+    "    mov $405, %eax\n"
+    "    syscall\n"
+    "    make_thread\n"
+    "    test %eax, %eax\n"
+    "    jz 3f\n"
+    "    mov %r12, %rdi\n"
+    "    mov $0x104, %esi\n"
+    "    mov $-11, %rdx\n"
+    "    mov $0x535542, %eax\n"
+    "    jmp *%r13\n"
+    "do_threads:\n" /* 100 threads; 500(how many were made) */
+    "    xor %ebx, %ebx\n"
+    "    mov $100, %ebp\n"
+    "    mov $405, %eax\n"
+    "    syscall\n"
+    "2:  make_thread\n"
+    "    test %eax, %eax\n"
+    "    jz 3f\n"
+    "    cmp $77, %eax\n"
+    "    sete %al\n"
+    "    movzbl %al, %eax\n"
+    "    add %eax, %ebx\n"
+    "    dec %ebp\n"
+    "    jnz 2b\n"
+    "    mov %rbx, %rdi\n"
+    "    mov $500, %eax\n"
+    "    syscall\n"
     "3:  mov $400, %eax\n" /* the threads: one call, and then a wait that does not end */
     "    syscall\n"
     "    mov $0x20000000, %edi\n"

@@ -126,6 +126,8 @@ static struct plat_resume on_event(void *cookie, struct plat_thread *t, const st
     case PLAT_EV_START:
         ck_assert_ptr_eq(cookie, &cookies[1]);
         return (struct plat_resume){PLAT_RESUME, 0};
+    case PLAT_EV_STILLBORN:
+        break;
     }
     abort();
 }

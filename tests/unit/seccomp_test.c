@@ -20,7 +20,9 @@
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
-static int finished, faults, deaths, births; /* mutex */
+static int finished, faults, deaths, births, kicks, stillborn; /* mutex */
+static int prepared;                                           /* threads made so */
+static int kicks_wanted;                                       /* before the guest may end */
 static uint64_t result;
 #define CHILDREN_MAX 64
 static struct plat_thread *children[CHILDREN_MAX]; /* mutex; referenced */
@@ -132,6 +134,30 @@ static struct plat_resume make_child(struct plat_thread *t, enum plat_clone_kind
     return answer_with(ret);
 }
 
+/* A clone(2) of which the platform says that it needs no registers. Each second child is kicked at once. */
+static struct plat_resume make_prepared(struct plat_thread *t)
+{
+    struct plat_thread *child;
+    static int cookie;
+
+    if (!plat_child_prepared(t))
+        return answer_with(-ENOSYS);
+    int ret = plat_clone(t, PLAT_CLONE_THREAD, NULL, NULL, 0, &cookie, NULL, &child);
+    if (ret < 0)
+        return answer_with(ret);
+    if (prepared++ % 2)
+        plat_kick(child);
+    plat_thread_put(child);
+    return answer_with(77);
+}
+
+static struct plat_resume offer(struct plat_thread *t)
+{
+    struct regs regs;
+
+    return answer_with(plat_get_regs(t, &regs) == 0 && plat_lend_mask(t, 0) ? 0 : -EAGAIN);
+}
+
 static struct plat_resume look_at_registers(struct plat_thread *t)
 {
     struct regs regs;
@@ -158,7 +184,12 @@ static struct plat_resume on_call(struct plat_thread *t, const struct plat_event
         return answer_with(plat_mmap(t, 0x30000000, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, code_fd, 0));
     case 404:
         return look_at_registers(t);
+    case 405:
+        return offer(t);
+    case SYS_clone:
+        return make_prepared(t);
     case 500:
+        ck_assert(wait_for(&kicks, &kicks_wanted, 20000));
         result = ev->args[0];
         note(&finished);
         plat_kill(t);
@@ -177,13 +208,24 @@ static struct plat_resume on_call(struct plat_thread *t, const struct plat_event
 static struct plat_resume on_event(void *cookie, struct plat_thread *t, const struct plat_event *ev)
 {
     (void)cookie;
-    if (ev->kind == PLAT_EV_SYSCALL)
+    switch (ev->kind) {
+    case PLAT_EV_SYSCALL:
         return on_call(t, ev);
-    if (ev->kind != PLAT_EV_SIGNAL)
-        return (struct plat_resume){PLAT_RESUME, 0};
-    note(&faults);
-    plat_kill(t);
-    return (struct plat_resume){PLAT_GONE, 0};
+    case PLAT_EV_SIGNAL:
+        note(&faults);
+        plat_kill(t);
+        return (struct plat_resume){PLAT_GONE, 0};
+    case PLAT_EV_STILLBORN:
+        note(&stillborn);
+        return (struct plat_resume){PLAT_GONE, 0};
+    case PLAT_EV_KICK:
+    case PLAT_EV_WAIT:
+        note(&kicks);
+        break;
+    default:
+        break;
+    }
+    return (struct plat_resume){PLAT_RESUME, 0};
 }
 
 static void on_death(void *process_cookie, int status, const struct rusage *ru)
@@ -292,7 +334,7 @@ START_TEST(foreign_calls)
 }
 END_TEST
 
-static const unsigned char *const self_deceit[] = {do_own_frame, do_garbage_return};
+static const unsigned char *const self_deceit[] = {do_own_frame, do_garbage_return, do_lie};
 
 START_TEST(invented_frames)
 {
@@ -305,7 +347,7 @@ START_TEST(invented_frames)
 }
 END_TEST
 
-static const unsigned char *const scribblers[] = {do_scribble, do_let_go};
+static const unsigned char *const scribblers[] = {do_scribble, do_hide_tids};
 
 START_TEST(scribbled_area)
 {
@@ -318,6 +360,24 @@ START_TEST(scribbled_area)
         ck_assert(wait_for(&deaths, &births, 10000));
         plat_thread_put(t);
     }
+    check_alive();
+}
+END_TEST
+
+/* Threads made by the stub: all are, and a kick finds each, at once or when the host has made it. */
+START_TEST(prepared_threads)
+{
+    static const int one = 1;
+
+    kicks_wanted = 50;
+    start_platform();
+    struct plat_thread *t = start_guest(do_threads);
+    ck_assert(wait_for(&finished, &one, 30000));
+    ck_assert_uint_eq(result, 100);
+    ck_assert_int_eq(prepared, 100);
+    ck_assert(wait_for(&deaths, &births, 10000));
+    ck_assert_int_eq(stillborn, 0);
+    plat_thread_put(t);
     check_alive();
 }
 END_TEST
@@ -420,6 +480,7 @@ int main(void)
     tcase_add_loop_test(c, foreign_calls, 0, ARRAY_SIZE(foreign));
     tcase_add_loop_test(c, invented_frames, 0, ARRAY_SIZE(self_deceit));
     tcase_add_loop_test(c, scribbled_area, 0, ARRAY_SIZE(scribblers));
+    tcase_add_test(c, prepared_threads);
     tcase_add_test(c, killed_while_forking);
     tcase_add_test(c, blocked_kick);
     tcase_add_test(c, everything_trapped);
