@@ -222,7 +222,7 @@ N(msgrcv, "")
 N(msgctl, "")
 #endif
 #ifdef __NR_fcntl
-S(fcntl, SYS_FULL, "")
+S(fcntl, SYS_PARTLY, "no leases, no F_NOTIFY")
 #endif
 #ifdef __NR_flock
 S(flock, SYS_FULL, "")
