@@ -10,6 +10,7 @@
 #include "include/arch/sigcontext.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Where the kernel's struct sigcontext lies in the frame. */
@@ -21,13 +22,42 @@ _Static_assert(offsetof(struct stub_frame, fpstate) - CONTEXT_OFFSET == offsetof
 
 #define KEPT_MAX (sizeof(struct stub_frame) + 64 + XSTATE_MAX)
 
-/* The last frame that this thread of ours read, with what is above it in the area. */
-static _Thread_local struct {
+/*
+ * The last frame that a thread of ours read, with what is above it in the area. Each thread has its own at its first
+ * need: as a thread-local variable all of it would be cleared for each thread that is started.
+ */
+struct kept {
     uint64_t id; /* of the stop: no two are alike */
     uint64_t frame;
     size_t len;
     uint8_t bytes[KEPT_MAX];
-} kept;
+};
+
+static pthread_once_t kept_once = PTHREAD_ONCE_INIT;
+static pthread_key_t kept_key;
+static _Thread_local struct kept *kept;
+
+/* The key is there for its destructor. */
+static void make_key(void)
+{
+    if (pthread_key_create(&kept_key, free))
+        abort(); /* there are a thousand keys, and few are taken */
+}
+
+static int kept_ensure(void)
+{
+    if (likely(kept))
+        return 0;
+    pthread_once(&kept_once, make_key);
+    struct kept *k = malloc(sizeof(*k));
+    if (!k || pthread_setspecific(kept_key, k)) {
+        free(k);
+        return -ENOMEM;
+    }
+    k->frame = 0; /* nothing is kept yet */
+    kept = k;
+    return 0;
+}
 
 static uint64_t area_end(const struct plat_thread *t)
 {
@@ -36,19 +66,22 @@ static uint64_t area_end(const struct plat_thread *t)
 
 static int keep_frame(struct plat_thread *t)
 {
-    kept.id = t->id;
-    kept.frame = t->frame;
-    kept.len = MIN(sizeof(kept.bytes), area_end(t) - t->frame);
-    return memory_read(t, kept.bytes, t->frame, kept.len);
+    int ret = kept_ensure();
+    if (ret < 0)
+        return ret;
+    kept->id = t->id;
+    kept->frame = t->frame;
+    kept->len = MIN(sizeof(kept->bytes), area_end(t) - t->frame);
+    return memory_read(t, kept->bytes, t->frame, kept->len);
 }
 
 /* The bytes of t's frame or above it at addr, or NULL if they were not read at this stop. */
 static uint8_t *kept_bytes(const struct plat_thread *t, uint64_t addr, size_t len)
 {
-    if (kept.id != t->id || kept.frame != t->frame || addr < kept.frame || addr - kept.frame > kept.len ||
-        len > kept.len - (addr - kept.frame))
+    if (!kept || kept->frame != t->frame || kept->id != t->id || addr < kept->frame || addr - kept->frame > kept->len ||
+        len > kept->len - (addr - kept->frame))
         return NULL;
-    return kept.bytes + (addr - kept.frame);
+    return kept->bytes + (addr - kept->frame);
 }
 
 /* ---- registers ---- */
@@ -59,11 +92,11 @@ int frame_read(struct plat_thread *t, siginfo_t *out_info, struct fault *out_fau
 
     if (keep_frame(t) < 0)
         return sc_thread_violation(t, "its frame cannot be read");
-    memcpy(&mc, kept.bytes + CONTEXT_OFFSET, sizeof(mc));
+    memcpy(&mc, kept->bytes + CONTEXT_OFFSET, sizeof(mc));
     t->regs = sigcontext_regs(&mc);
     t->fpstate = mc.fpstate;
     _Static_assert(sizeof(((struct stub_frame *)0)->info) == sizeof(*out_info), "the kernel's siginfo");
-    memcpy(out_info, kept.bytes + offsetof(struct stub_frame, info), sizeof(*out_info));
+    memcpy(out_info, kept->bytes + offsetof(struct stub_frame, info), sizeof(*out_info));
     *out_fault = (struct fault){.trapno = mc.trapno, .err = mc.err, .cr2 = mc.cr2};
     return 0;
 }
@@ -188,7 +221,7 @@ int frame_set_fpstate(struct plat_thread *t, const void *buf, size_t len)
         return -ESRCH;
     if (known)
         memcpy(known, buf, len);
-    else
-        kept.frame = 0; /* part of it may be there */
+    else if (kept)
+        kept->frame = 0; /* part of it may be there */
     return 0;
 }
