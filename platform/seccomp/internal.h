@@ -278,7 +278,6 @@ void inbox_wake(struct plat_thread *t); /* t is gone: its owner shall look */
 
 /* ---- worker.c ---- */
 int workers_init(void) must_check; /* before there are threads */
-int workers_start(void) must_check;
 /* Counts that t will make a notice (to be called before it is let go on), and that it did or never will. */
 void expect(struct plat_thread *t);
 bool unexpect(struct plat_thread *t); /* false: none was to come */
@@ -305,7 +304,8 @@ unsigned notices_received(void);
 void add_listener(void);
 
 /* ---- watch.c ---- */
-int watch_start(void) must_check;
+/* With the first program: before that nobody can hold us up. Without a thread to give it is the next program's turn. */
+void watch_start(void);
 void watch_listeners(void);      /* to be called when it may be that nobody listens for a while */
 void watch_threads(void);        /* to be called when a thread is waited for that the guest could hold up */
 void watch_new_threads(void);    /* … when one is kicked that has no tid yet */
@@ -373,7 +373,7 @@ void clone_unknown_death(pid_t pid);
 void clone_process_died(struct process *p);
 /* Gives up children that have been waited for too long. True if any is waited for. */
 bool clone_watch(void);
-int pool_start(struct plat_thread *zygote, unsigned size) must_check;
+void pool_init(struct plat_thread *zygote, unsigned size);
 int pool_take(void *cookie, void *process_cookie, struct plat_thread **out) must_check;
 /* A guest process has made another: programs are about to be started. */
 void pool_expect_execs(void);

@@ -81,13 +81,8 @@ static int sc_greet(const char **out_why)
 
 static int sc_run(void)
 {
-    int ret = reaper_start();
-
-    if (ret == 0)
-        ret = watch_start();
-    if (ret == 0)
-        ret = workers_start();
-    return ret < 0 ? ret : pool_start(zygote, pool_size);
+    pool_init(zygote, pool_size);
+    return reaper_start();
 }
 
 static void sc_shutdown(void)
@@ -103,6 +98,7 @@ static void sc_start(struct plat_thread *t, const struct regs *regs)
     t->regs_changed = true;
     stop_resume(t);
     ensure_listener();
+    watch_start();
 }
 
 static int sc_clone(struct plat_thread *t, enum plat_clone_kind kind, const struct regs *child_regs,

@@ -1,7 +1,8 @@
 /*
  * The pool: a few processes forked from the zygote in advance, each stopped in its handler, so that an exec finds one
- * ready. A thread of its own fills it, beside the programs that run: at first with one for the first program; from the
- * first fork of a guest's on, since who forks is likely to exec, with as many as are wanted after each that is taken.
+ * ready. Who forks is likely to exec: from the first fork of a guest's on a thread of the pool's own fills it, beside
+ * the programs that run. The first program's process is forked when it is wanted, as nobody else runs yet who could do
+ * it meanwhile for less than the thread costs.
  */
 #include "platform/seccomp/internal.h"
 
@@ -18,9 +19,9 @@
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t pool_taken = PTHREAD_COND_INITIALIZER;
 static struct plat_thread *ready[POOL_MAX]; /* pool_lock */
-static unsigned count, wanted;              /* pool_lock */
-static unsigned full;                       /* (c) what is wanted once guests fork */
-static atomic_bool guests_fork;
+static unsigned count;                      /* pool_lock */
+static unsigned full;                       /* (c) how many are to be ready once guests fork */
+static atomic_bool guests_fork;             /* and the keeper runs */
 
 static pthread_mutex_t zygote_lock = PTHREAD_MUTEX_INITIALIZER; /* taken first; held while the zygote forks */
 static struct plat_thread *zygote;                              /* zygote_lock: its owner */
@@ -42,7 +43,7 @@ static void *keeper_main(void *arg unused_arg)
     pthread_mutex_lock(&pool_lock);
     for (;;) {
         struct plat_thread *t;
-        while (count >= wanted)
+        while (count >= full)
             pthread_cond_wait(&pool_taken, &pool_lock);
         pthread_mutex_unlock(&pool_lock);
         int ret = fork_zygote(&t);
@@ -55,21 +56,17 @@ static void *keeper_main(void *arg unused_arg)
     return NULL;
 }
 
-int pool_start(struct plat_thread *first, unsigned size)
+void pool_init(struct plat_thread *first, unsigned size)
 {
     zygote = first;
     full = MIN(size ? size : 2U, POOL_MAX);
-    wanted = 1;
-    return thread_start_detached(keeper_main, NULL, POOL_STACK);
 }
 
 static struct plat_thread *take_ready(void)
 {
     pthread_mutex_lock(&pool_lock);
     struct plat_thread *t = count ? ready[--count] : NULL;
-    wanted = atomic_load(&guests_fork) ? full : 0;
-    if (wanted)
-        pthread_cond_signal(&pool_taken);
+    pthread_cond_signal(&pool_taken);
     pthread_mutex_unlock(&pool_lock);
     return t;
 }
@@ -78,10 +75,8 @@ void pool_expect_execs(void)
 {
     if (likely(atomic_exchange(&guests_fork, true)))
         return;
-    pthread_mutex_lock(&pool_lock);
-    wanted = full;
-    pthread_cond_signal(&pool_taken);
-    pthread_mutex_unlock(&pool_lock);
+    if (thread_start_detached(keeper_main, NULL, POOL_STACK) < 0)
+        atomic_store(&guests_fork, false); /* the host has no thread to give just now: with the next fork */
 }
 
 int pool_take(void *cookie, void *process_cookie, struct plat_thread **out)

@@ -127,7 +127,12 @@ static void *watch_main(void *arg unused_arg)
     return NULL;
 }
 
-int watch_start(void)
+void watch_start(void)
 {
-    return thread_start_detached(watch_main, NULL, WATCH_STACK);
+    static atomic_bool started;
+
+    if (likely(atomic_exchange(&started, true)))
+        return;
+    if (thread_start_detached(watch_main, NULL, WATCH_STACK) < 0)
+        atomic_store(&started, false);
 }

@@ -45,6 +45,7 @@ static unsigned tokens_max = 1;              /* (c) */
 static atomic_int running;
 static atomic_int receiving; /* holders of a token that wait for a notice */
 static atomic_uint received; /* notices so far */
+static atomic_bool started;  /* a guest thread was let go on */
 
 static _Thread_local bool listening; /* this thread has a token */
 static _Thread_local bool is_worker;
@@ -147,6 +148,8 @@ void add_listener(void)
 /* Who lays down a token looks at `running` afterwards, and so sees the thread that our caller has counted. */
 void ensure_listener(void)
 {
+    if (unlikely(!atomic_load(&started)))
+        atomic_store(&started, true);
     if (likely(atomic_load(&tokens) > 0))
         return watch_listeners();
     pthread_mutex_lock(&pool_lock);
@@ -197,13 +200,20 @@ bool listen_for_owner(void)
     return got;
 }
 
+/*
+ * Before the first program goes on only its maker orders jobs, and comes back to listen for them: a worker that did it
+ * meanwhile would stand between each job and its maker.
+ */
 void listen_for_owner_end(void)
 {
     if (!listening || is_worker)
         return;
     pthread_mutex_lock(&pool_lock);
     lay_down_token();
-    ensure_listener_unlock();
+    if (atomic_load(&started))
+        ensure_listener_unlock();
+    else
+        pthread_mutex_unlock(&pool_lock);
 }
 
 void worker_block_begin(void)
@@ -364,9 +374,4 @@ int workers_init(void)
     poller_init();
     tokens_max = MIN(placement_allowed(&allowed), 64U);
     return sigaction(NUDGE_SIGNAL, &sa, NULL) < 0 ? -errno : 0;
-}
-
-int workers_start(void)
-{
-    return start_worker(WOKEN);
 }
