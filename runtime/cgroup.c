@@ -184,7 +184,6 @@ static int limit_cpu_alone(unsigned millicpus, struct error *e)
 
 int cgroup_make(struct cgroup *c, const struct run_options *o, struct error *e)
 {
-    *c = (struct cgroup){.janitor_fd = -1};
     if (!o->memory && !o->millicpus)
         return 0;
     cgroupfs_find(c->places);
@@ -201,6 +200,8 @@ int cgroup_make(struct cgroup *c, const struct run_options *o, struct error *e)
 
 int cgroup_enter(const struct cgroup *c, pid_t pid, struct error *e)
 {
+    if (c->janitor_fd < 0)
+        return 0;
     for (int i = 0; i < CGROUP_CONTROLLERS; i++)
         if (c->dirs[i][0] && !write_number(c->dirs[i], "cgroup.procs", (uint64_t)pid))
             return error_set(e, "cannot move the sandbox into its cgroup %s: %s", c->dirs[i], strerror(errno));
@@ -223,7 +224,7 @@ bool cgroup_out_of_memory(const struct cgroup *c)
     const char *dir = c->dirs[CGROUP_MEMORY];
     uint64_t kills = 0;
 
-    return *dir &&
+    return c->janitor_fd >= 0 && *dir &&
            cgroupfs_read(dir, c->places[CGROUP_MEMORY].v2 ? "memory.events" : "memory.oom_control", "oom_kill",
                          &kills) &&
            kills;
@@ -231,9 +232,10 @@ bool cgroup_out_of_memory(const struct cgroup *c)
 
 void cgroup_remove(struct cgroup *c)
 {
+    if (c->janitor_fd < 0)
+        return;
     remove_dirs(c);
-    if (c->janitor_fd >= 0)
-        close(c->janitor_fd);
+    close(c->janitor_fd);
     c->janitor_fd = -1;
     if (c->janitor > 0)
         while (waitpid(c->janitor, NULL, 0) < 0 && errno == EINTR)

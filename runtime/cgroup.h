@@ -15,15 +15,15 @@ struct error;
 struct run_options;
 
 struct cgroup {
+    pid_t janitor;  /* removes the directories if we are killed */
+    int janitor_fd; /* owned; its end-of-file tells that we are gone. -1: nothing was made */
     struct cgroup_place places[CGROUP_CONTROLLERS];
     char dirs[CGROUP_CONTROLLERS][PATH_MAX]; /* ours; empty: none. Under v2 the two may be the same */
-    pid_t janitor;                           /* removes them if we are killed */
-    int janitor_fd;                          /* owned; its end-of-file tells that we are gone */
 };
 
 /*
- * Makes what the options ask for. Where no cgroup may be made the limits are set on this process, for all to inherit,
- * as well as that can be done, and the user is told so.
+ * Makes what the options ask for, in a c that is zero but for janitor_fd, which is -1. Where no cgroup may be made the
+ * limits are set on this process, for all to inherit, as well as that can be done, and the user is told so.
  */
 int cgroup_make(struct cgroup *c, const struct run_options *o, struct error *e) must_check;
 /* Moves a process in, before it has children. */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -45,10 +46,11 @@ int main(int argc, char **argv)
         if (strcmp(commands[i].name, argv[1]))
             continue;
         int code = commands[i].run(argv + 2, &e);
-        if (code >= 0 && fflush(stdout))
+        if (code >= 0 && __fpending(stdout) && fflush(stdout))
             code = error_set(&e, "cannot write to standard output: %s", strerror(errno));
+        /* Nothing is left to write, and the C library's own end touches many pages. */
         if (code >= 0)
-            return code;
+            _exit(code);
         if (e.text[0]) /* else it has been said */
             log_user("%s", e.text);
         return e.code;

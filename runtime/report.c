@@ -17,9 +17,9 @@
 int report_open(struct report *r, const char *file, struct error *e)
 {
     r->fd = -1;
-    clock_gettime(CLOCK_MONOTONIC, &r->start);
     if (!file)
         return 0;
+    clock_gettime(CLOCK_MONOTONIC, &r->start);
     r->fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     return r->fd < 0 ? error_set(e, "--report %s: %s", file, strerror(errno)) : 0;
 }

@@ -161,10 +161,10 @@ static void explain_failure(const struct plan *p, const struct running *r, struc
 
 static int run_sandbox(struct plan *p, struct error *e)
 {
-    struct running r = {.relay = {.signal_fd = -1, .timeout_ns = p->options.timeout_ns},
-                        .cgroup = {.janitor_fd = -1},
-                        .report = {.fd = -1}};
+    static struct running r; /* mostly names of cgroups, which mostly are not touched */
 
+    r.relay.signal_fd = r.cgroup.janitor_fd = r.report.fd = -1;
+    r.relay.timeout_ns = p->options.timeout_ns;
     int code = run_to_end(p, &r, e);
     if (code < 0)
         explain_failure(p, &r, e);
