@@ -202,13 +202,15 @@ static pid_t find_out_tid(struct plat_thread *t)
 struct plat_thread *sc_thread_find_new(pid_t tid)
 {
     struct bucket *b = bucket_lock_of(0);
-    struct plat_thread *it, *next, *found = NULL;
+    struct plat_thread *found = sc_thread_find(tid); /* somebody may just have found it out */
+    struct plat_thread *it, *next;
 
     list_for_each_safe (it, next, &b->threads, hash_node) {
+        if (found)
+            break;
         if (find_out_tid(it) == tid) {
             found = it;
             sc_thread_get(found);
-            break;
         }
     }
     bucket_unlock(b);
